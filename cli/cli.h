@@ -1,0 +1,43 @@
+/* cli.h - one file per subcommand; each offers one `const command` and a main-like function.
+ *
+ * Exit codes: 0 ok, 1 the run failed (or results differ), 2 bad usage or input, 130 interrupted.
+ * Results go to stdout, messages to stderr as one line: "tabes: what, where, what to do".
+ */
+#ifndef TABES_CLI_H
+#define TABES_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "engine/engine.h"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+typedef struct command {
+    const char *name;
+    const char *summary; /* one line for `tabes --help` */
+    const char *usage;   /* whole text of `tabes NAME --help` up to the policy parameters */
+    bool policy_flags;   /* --help appends the parameter table */
+    int (*run)(int argc, char **argv); /* argv[0] is the subcommand's name */
+} command;
+
+extern const command cmd_open, cmd_run, cmd_score, cmd_replay, cmd_verify, cmd_export, cmd_info, cmd_tokenize, cmd_policies;
+
+/* "tabes: MSG" on stderr; returns the exit code that fits the error's code (2 for input, 1 for a failed run, 130 cancelled). */
+int cli_report(const err *e);
+int cli_usage_error(const command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+int cli_help(const command *c);
+
+/* Set by SIGINT/SIGTERM while a command runs; pass it as `cancel`. */
+extern atomic_bool cli_cancelled;
+
+/* Options that several commands share: -m, -p, --prompt-file, --prompt-tokens, --length, --seed, --threads, policy names and policy
+ * parameters (any --name known to any policy). Parsed once, here. */
+typedef struct cli_policy {
+    const policy *policy;
+    param_set params;
+} cli_policy;
+
+typedef struct cli_args cli_args; /* see args.h */
+
+#endif

@@ -1,0 +1,51 @@
+/* status.c - formats error lines. Messages may quote bytes of hostile files, so control
+ * characters are replaced here, once, before any message can reach a terminal. */
+#include "engine/base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *status_text(int code) {
+    switch (code) {
+#define X(name, value, text)                                                                       \
+    case value:                                                                                    \
+        return text;
+        STATUS_LIST(X)
+#undef X
+    default:
+        return "unknown error";
+    }
+}
+
+static void clean(char *s) {
+    for (; *s; s++) {
+        unsigned char c = (unsigned char)*s;
+        if (c < 0x20 || c == 0x7f) *s = '?';
+    }
+}
+
+int err_set(err *e, int code, const char *fmt, ...) {
+    if (!e) return code;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(e->msg, sizeof e->msg, fmt, ap);
+    va_end(ap);
+    clean(e->msg);
+    e->code = code;
+    return code;
+}
+
+int err_prefix(err *e, const char *fmt, ...) {
+    if (!e) return ERR_BAD_ARGUMENT;
+    char head[sizeof e->msg], joined[2 * sizeof e->msg];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(head, sizeof head, fmt, ap);
+    va_end(ap);
+    snprintf(joined, sizeof joined, "%s: %s", head, e->msg);
+    joined[sizeof e->msg - 1] = '\0';
+    memcpy(e->msg, joined, sizeof e->msg);
+    clean(e->msg);
+    return e->code;
+}

@@ -1,0 +1,145 @@
+/* denoiser.h - the only thing a policy sees of a model.
+ *
+ * A denoiser maps a batch of sequences (token ids, with embeddings optionally injected at
+ * positions) to logits of the rows asked for and, from a saved pass, to
+ *   - gradients of weighted sums of row entropies with respect to chosen input embeddings,
+ *     through chosen active rows (ActiveQueryAttention, Eq. 30), and
+ *   - the entropies after a row-restricted lookahead (boe.md "rows").
+ * Row i of anything here is *the row that predicts position i*: shifted models (Dream) are
+ * handled inside, through denoiser_emit(). The mask token's logit is -inf everywhere.
+ *
+ *     denoiser *d;  pass *p = pass_new();
+ *     denoiser_load(&d, "examples/models/sudoku", &e);
+ *     forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = rows, .n_rows = n, .keep = true};
+ *     denoiser_forward(d, &q, p, &e);
+ *     pass_stats(p, 0)->entropy ...
+ *     pass_free(p);  denoiser_close(d);
+ *
+ * A denoiser belongs to one thread at a time; its weights are read-only once open. A pass
+ * holds the activations of one forward and may be reused; it must not outlive its denoiser.
+ */
+#ifndef TABES_DENOISER_H
+#define TABES_DENOISER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/status.h"
+#include "kernels/kernels.h"
+
+typedef struct denoiser denoiser;
+typedef struct pass pass;
+
+typedef struct denoiser_info {
+    char arch[24];        /* "llada", "dream", "fake" */
+    char name[128];       /* last path component of the checkpoint */
+    char fingerprint[40]; /* 32 hex digits over config and all weights' names, shapes and sampled bytes */
+    char dtype[8];        /* of the weights as stored: "F32", "BF16", "F16" */
+    int n_vocab;          /* rows of the head (mask included) */
+    int d_model, n_layers, n_heads, n_kv_heads, mlp_size;
+    int max_len;          /* longest sequence */
+    int32_t mask_id, bos_id, eos_id, pad_id; /* -1 where the checkpoint names none; mask_id is always set */
+    bool shifted;         /* position p reads network row max(p-1, 0) */
+    int64_t n_params;
+    size_t weight_bytes;  /* as stored */
+} denoiser_info;
+
+typedef struct sequence {
+    const int32_t *tokens;
+    int n;
+} sequence;
+
+/* Replace the embedding of sequence `seq` at `pos` by `vector` [d_model] (borrowed). */
+typedef struct injection {
+    int seq, pos;
+    const float *vector;
+} injection;
+
+/* The row that predicts position `pos` of sequence `seq`. */
+typedef struct row_ref {
+    int seq, pos;
+} row_ref;
+
+typedef struct forward_req {
+    const sequence *seqs; /* lengths may differ between sequences */
+    int n_seqs;
+    const injection *inject;
+    int n_inject;
+    const row_ref *rows; /* logits are computed for these rows only */
+    int n_rows;
+    bool keep;                 /* save what backward and restricted need */
+    const atomic_bool *cancel; /* may be NULL; checked between layers -> ERR_CANCELLED */
+} forward_req;
+
+/* Gradients g[s][w] = ∂(Σ_r weights[s][r]·H_r)/∂e_{wrt[w]} for sequence `seq` of a kept pass. */
+typedef struct backward_req {
+    int seq;
+    int n_seeds;
+    const float *weights; /* [n_seeds][n_rows of the pass]; rows of other sequences are ignored */
+    const int *active;    /* positions of A, ascending, unique (emit rows already included); NULL: every row (dense) */
+    int n_active;
+    const int *wrt; /* positions; must be members of A */
+    int n_wrt;
+    bool local; /* row-local: dK and dV reach only the row itself */
+    const atomic_bool *cancel;
+} backward_req;
+
+/* One row-restricted lookahead: `vector` injected at `pos`; only rows `recompute` (positions,
+ * ascending, unique, pos and emit rows included) are recomputed, all others keep the layer inputs
+ * of the kept pass. Entropies of the rows that predict `want` are returned. */
+typedef struct restricted_case {
+    int pos;
+    const float *vector;
+    const int *recompute;
+    int n_recompute;
+    const int *want; /* positions whose emit rows are in `recompute` */
+    int n_want;
+} restricted_case;
+
+typedef struct restricted_req {
+    int seq;
+    const restricted_case *cases;
+    int n_cases;
+    const atomic_bool *cancel;
+} restricted_req;
+
+/* Open a checkpoint (Hugging Face directory: config.json + model.safetensors; LLaDA or Dream
+ * layout). *out is NULL on failure and the message names file and cause. */
+int denoiser_load(denoiser **out, const char *path, err *e) MUST_CHECK;
+void denoiser_close(denoiser *d);
+
+const denoiser_info *denoiser_get_info(const denoiser *d);
+
+/* Network row whose logits predict position `pos`. */
+int denoiser_emit(const denoiser *d, int pos);
+
+/* Embedding row of a token -> out[d_model]. */
+void denoiser_embedding(const denoiser *d, int32_t token, float *out);
+
+/* Run the network. On failure (cancelled, NaN met, out of memory, too long) the pass is empty.
+ * NaN in the logits is reported with layer and row. Counts n_seqs forwards. */
+int denoiser_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
+
+/* grads: [n_seeds][n_wrt][d_model]. `counts` is added to (kernels' own row counts). */
+int denoiser_backward(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *counts,
+                      err *e) MUST_CHECK;
+
+/* entropies: the n_want values of each case, one case after the other. */
+int denoiser_restricted(denoiser *d, const pass *p, const restricted_req *q, double *entropies,
+                        err *e) MUST_CHECK;
+
+/* Soft writes ẽ = Eᵀπ (Eq. 10) of rows[0..n) (indices into the pass's rows) -> out [n][d_model]. */
+int denoiser_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;
+
+pass *pass_new(void);
+void pass_free(pass *p);
+int pass_n_rows(const pass *p);
+row_ref pass_row(const pass *p, int row);
+const float *pass_logits(const pass *p, int row);      /* [n_vocab], mask column -inf */
+const k_row_stats *pass_stats(const pass *p, int row);
+/* The k most probable tokens of a row, best first, lower id on ties; returns how many (<= k). */
+int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs);
+
+#endif

@@ -1,0 +1,26 @@
+/* gemm.c - the one product everything uses: oneDNN's sgemm (row-major). */
+#include "kernels/cpu/cpu.h"
+
+#include <assert.h>
+#include <oneapi/dnnl/dnnl.h>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+/* oneDNN takes its thread count from OpenMP's setting of the calling thread. */
+static void align_threads(void) {
+#ifdef _OPENMP
+    int n = kernels_threads();
+    if (!omp_in_parallel() && omp_get_max_threads() != n) omp_set_num_threads(n);
+#endif
+}
+
+void cpu_gemm(const cpu_product *p) {
+    if (p->m <= 0 || p->n <= 0) return;
+    assert(p->k > 0);
+    align_threads();
+    dnnl_status_t rc = dnnl_sgemm(p->ta ? 'T' : 'N', p->tb ? 'T' : 'N', p->m, p->n, p->k, p->alpha, p->a, p->lda,
+                                  p->b, p->ldb, p->beta, p->c, p->ldc);
+    assert(rc == dnnl_success);
+    (void)rc;
+}

@@ -1,0 +1,24 @@
+#!/bin/sh
+# Rules of the tree that no compiler checks: which room may include which, sizes, leftovers.
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+complain() { echo "check-tree: $*" >&2; bad=1; }
+
+forbid() { # forbid ROOM PATTERN: includes that a room must not have
+    hits=$(git grep -nE "^#include \"($2)/" -- "$1" || true)
+    [ -z "$hits" ] || complain "$1 looks upward: $hits"
+}
+forbid kernels 'engine|replay|tui|cli'
+forbid engine 'replay|tui|cli'
+forbid engine/base 'kernels|engine/[a-z_]+\.h'
+forbid replay 'tui|cli'
+forbid tui 'cli'
+
+hits=$(git grep -nE '#include <(ncurses|curses)' -- kernels engine replay cli || true)
+[ -z "$hits" ] || complain "curses outside tui: $hits"
+
+git ls-files -z | xargs -0 stat -c '%s %n' 2>/dev/null | awk '
+    { total += $1; if ($1 > 12 * 1048576) { print "check-tree: too large: " $2; bad = 1 } }
+    END { if (total > 48 * 1048576) { print "check-tree: the tree is over 48 MiB"; bad = 1 }; exit bad }' >&2 || bad=1
+exit $bad

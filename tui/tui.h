@@ -1,0 +1,44 @@
+/* tui.h - the workbench: draws trajectories, sends commands to sessions.
+ *
+ * The only room that knows ncurses. Views read trajectories and do not ask whether a session or a file
+ * produced them. The engine runs on one worker thread (worker.h); finished step records cross to the UI
+ * thread through a queue, and the UI never waits for the engine.
+ */
+#ifndef TABES_TUI_H
+#define TABES_TUI_H
+
+#include "replay/replay.h"
+
+typedef enum tui_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } tui_color;
+
+/* One pane of a live workbench. */
+typedef struct tui_pane {
+    const policy *policy;
+    param_set params;
+    uint64_t seed;
+} tui_pane;
+
+enum { TUI_MAX_PANES = 2 };
+
+typedef struct tui_opts {
+    /* Live: a model and a start state shared by all panes. */
+    const model *model;
+    const int32_t *prompt;
+    int n_prompt, length;
+    tui_pane panes[TUI_MAX_PANES];
+    int n_panes;
+
+    /* Replay: 1 or 2 recordings; model is NULL. */
+    replay *const *replays;
+    int n_replays;
+
+    const char *record_prefix; /* `R` writes PREFIX-<policy>.jsonl; NULL: "tabes-YYYYmmdd-HHMMSS" in the current directory */
+    tui_color color;
+    bool ascii, no_mouse;
+} tui_opts;
+
+/* Runs until the user quits; 0 on a normal quit. Refuses with a message when there is no usable terminal.
+ * Restores the terminal on every way out, fatal signals included. */
+int tui_run(const tui_opts *o, err *e) MUST_CHECK;
+
+#endif
