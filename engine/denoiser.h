@@ -105,7 +105,7 @@ typedef struct restricted_req {
     const atomic_bool *cancel;
 } restricted_req;
 
-/* Open a checkpoint (Hugging Face directory: config.json + model.safetensors; LLaDA or Dream
+/* Open a checkpoint (Hugging Face directory: config.json + model.safetensors, or its shards; LLaDA or Dream
  * layout). *out is NULL on failure and the message names file and cause. */
 int denoiser_load(denoiser **out, const char *path, err *e) MUST_CHECK;
 void denoiser_close(denoiser *d);

@@ -11,7 +11,8 @@
 
 typedef struct denoiser_ops {
     /* Fill p->logits ([n_rows][n_vocab], already allocated; the mask column is overwritten by the
-     * generic layer, which then computes the statistics) and, if q->keep, p->saved. */
+     * generic layer, which then computes the statistics) and, if q->keep, p->saved: NULL, or what an
+     * earlier forward of the same denoiser left there, to be reused or freed. */
     int (*forward)(denoiser *d, const forward_req *q, pass *p, err *e);
     int (*backward)(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c, err *e);
     int (*restricted)(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e);

@@ -38,7 +38,7 @@ int err_set(err *e, int code, const char *fmt, ...) {
 
 int err_prefix(err *e, const char *fmt, ...) {
     if (!e) return ERR_BAD_ARGUMENT;
-    char head[sizeof e->msg], joined[2 * sizeof e->msg];
+    char head[sizeof e->msg], joined[2 * sizeof e->msg + 2];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(head, sizeof head, fmt, ap);

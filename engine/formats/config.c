@@ -44,6 +44,10 @@ void config_close(config *c) {
     free(c);
 }
 
+const char *config_path(const config *c) {
+    return c->path;
+}
+
 const char *config_text(const config *c, size_t *len) {
     *len = c->text.len;
     return c->text.data;
@@ -63,8 +67,8 @@ bool config_has(const config *c, const char *key) {
 static int unexpected(const config *c, const char *key, const char *what, err *e) {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(c->root, key);
     char *found = item ? cJSON_PrintUnformatted(item) : NULL;
-    int rc = err_set(e, ERR_BAD_FORMAT, "%s: %s: %.80s, expected %s", c->path, key,
-                     found ? found : "missing", what);
+    int rc = err_set(e, ERR_BAD_FORMAT, "%s: %s: %.80s, expected %s", c->path, key, found ? found : "missing",
+                     what);
     cJSON_free(found);
     return rc;
 }

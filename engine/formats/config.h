@@ -18,6 +18,8 @@ typedef struct config config;
 int config_open(config **out, const char *path, err *e) MUST_CHECK;
 void config_close(config *c);
 
+const char *config_path(const config *c);
+
 /* The file's own bytes. */
 const char *config_text(const config *c, size_t *len);
 

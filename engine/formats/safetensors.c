@@ -31,7 +31,7 @@ struct safetensors {
 static const struct {
     char name[8];
     size_t bytes;
-} dtypes[] = {{"F32", 4}, {"BF16", 2}, {"F16", 2}, {"F64", 8}, {"I64", 8}, {"U64", 8},     {"I32", 4},
+} dtypes[] = {{"F32", 4}, {"BF16", 2}, {"F16", 2}, {"F64", 8}, {"I64", 8}, {"U64", 8}, {"I32", 4},
               {"U32", 4}, {"I16", 2},  {"U16", 2}, {"I8", 1},  {"U8", 1},  {"BOOL", 1}};
 
 static size_t dtype_bytes(const char *name, const char **canonical) {
@@ -56,8 +56,10 @@ static int map_file(safetensors *s, err *e) {
     } else if (st.st_size > 0) {
         s->size = (size_t)st.st_size;
         void *p = mmap(NULL, s->size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED) rc = err_set(e, ERR_IO, "%s: cannot map: %s", s->path, strerror(errno));
-        else s->map = p;
+        if (p == MAP_FAILED)
+            rc = err_set(e, ERR_IO, "%s: cannot map: %s", s->path, strerror(errno));
+        else
+            s->map = p;
     }
     close(fd);
     return rc;
@@ -66,14 +68,16 @@ static int map_file(safetensors *s, err *e) {
 /* Find header and data section. */
 static int locate(safetensors *s, const char **header, size_t *header_bytes, err *e) {
     if (s->size < 8) {
-        return err_set(e, ERR_BAD_FORMAT, "%s: %zu bytes long, expected at least 8 (truncated?)", s->path, s->size);
+        return err_set(e, ERR_BAD_FORMAT, "%s: %zu bytes long, expected at least 8 (truncated?)", s->path,
+                       s->size);
     }
     uint64_t n = 0;
     for (int i = 7; i >= 0; i--) n = n << 8 | s->map[i];
     if (n > HEADER_MAX || n > s->size - 8) {
-        return err_set(e, ERR_BAD_FORMAT,
-                       "%s: header of %llu bytes does not fit the file of %zu bytes (truncated or not safetensors)",
-                       s->path, (unsigned long long)n, s->size);
+        return err_set(
+            e, ERR_BAD_FORMAT,
+            "%s: header of %llu bytes does not fit the file of %zu bytes (truncated or not safetensors)",
+            s->path, (unsigned long long)n, s->size);
     }
     *header = (const char *)s->map + 8;
     *header_bytes = (size_t)n;
@@ -113,17 +117,18 @@ static int read_shape(const safetensors *s, safetensor *t, const cJSON *shape, s
 
 static int read_range(const safetensors *s, safetensor *t, const cJSON *range, err *e) {
     int64_t begin, end;
-    if (!cJSON_IsArray(range) || cJSON_GetArraySize(range) != 2 || !whole(cJSON_GetArrayItem(range, 0), &begin) ||
-        !whole(cJSON_GetArrayItem(range, 1), &end) || end < begin) {
+    if (!cJSON_IsArray(range) || cJSON_GetArraySize(range) != 2 ||
+        !whole(cJSON_GetArrayItem(range, 0), &begin) || !whole(cJSON_GetArrayItem(range, 1), &end) ||
+        end < begin) {
         return bad_tensor(s, t->name, e, "data_offsets are not two ascending whole numbers");
     }
     if ((uint64_t)end > s->data_bytes) {
-        return err_set(e, ERR_BAD_FORMAT, "%s: tensor %.120s: ends at byte %lld of %zu (truncated file?)", s->path,
-                       t->name, (long long)end, s->data_bytes);
+        return err_set(e, ERR_BAD_FORMAT, "%s: tensor %.120s: ends at byte %lld of %zu (truncated file?)",
+                       s->path, t->name, (long long)end, s->data_bytes);
     }
     if ((size_t)(end - begin) != t->bytes) {
-        return err_set(e, ERR_BAD_FORMAT, "%s: tensor %.120s: %lld bytes, expected %zu from dtype and shape", s->path,
-                       t->name, (long long)(end - begin), t->bytes);
+        return err_set(e, ERR_BAD_FORMAT, "%s: tensor %.120s: %lld bytes, expected %zu from dtype and shape",
+                       s->path, t->name, (long long)(end - begin), t->bytes);
     }
     t->begin = (size_t)begin;
     t->data = s->data + t->begin;
@@ -139,7 +144,8 @@ static int read_tensor(safetensors *s, const cJSON *item, err *e) {
     if (!dtype) return bad_tensor(s, t->name, e, "dtype is missing");
     size_t item_bytes = dtype_bytes(dtype, &t->dtype);
     if (!item_bytes) {
-        return err_set(e, ERR_UNSUPPORTED, "%s: tensor %.120s: dtype %.20s is not supported", s->path, t->name, dtype);
+        return err_set(e, ERR_UNSUPPORTED, "%s: tensor %.120s: dtype %.20s is not supported", s->path,
+                       t->name, dtype);
     }
     int rc = read_shape(s, t, cJSON_GetObjectItemCaseSensitive(item, "shape"), item_bytes, e);
     if (!rc) rc = read_range(s, t, cJSON_GetObjectItemCaseSensitive(item, "data_offsets"), e);
@@ -164,7 +170,8 @@ static int check_tiling(safetensors *s, err *e) {
     for (int i = 0; i < s->n; i++) {
         const safetensor *t = &s->tensors[i];
         if (t->begin != end) {
-            return bad_tensor(s, t->name, e, t->begin < end ? "overlaps another tensor" : "leaves a gap before it");
+            return bad_tensor(s, t->name, e,
+                              t->begin < end ? "overlaps another tensor" : "leaves a gap before it");
         }
         end += t->bytes;
     }
@@ -196,8 +203,8 @@ static int read_tensors(safetensors *s, const cJSON *root, err *e) {
 }
 
 static int read_header(safetensors *s, err *e) {
-    const char *text, *end = NULL;
-    size_t n;
+    const char *text = NULL, *end = NULL;
+    size_t n = 0;
     int rc = locate(s, &text, &n, e);
     if (rc) return rc;
     cJSON *root = cJSON_ParseWithLengthOpts(text, n, &end, false);

@@ -10,7 +10,7 @@
 enum { QUERY_BLOCK = 64 };
 
 /* s becomes its softmax; returns log Σ exp s. */
-static float softmax_row(float *s, int n) {
+CPU_CLONES static float softmax_row(float *s, int n) {
     float max = s[0];
     for (int j = 1; j < n; j++) max = s[j] > max ? s[j] : max;
     for (int j = 0; j < n; j++) s[j] = cpu_expf(s[j] - max);
@@ -25,11 +25,29 @@ static void attend_block(const k_attn *a, int h, int first, int n) {
     int qw = a->H * a->hd, kw = a->KV * a->hd, kv = (h / (a->H / a->KV)) * a->hd;
     size_t q0 = at(first, qw) + at(h, a->hd);
     float *s = cpu_scratch(SLOT_SCORES, at(n, a->n_k));
-    cpu_gemm(&(cpu_product){.tb = true, .m = n, .n = a->n_k, .k = a->hd, .alpha = 1.0f / sqrtf((float)a->hd),
-                            .a = a->q + q0, .lda = qw, .b = a->k + kv, .ldb = kw, .c = s, .ldc = a->n_k});
-    for (int i = 0; i < n; i++) a->lse[at(first + i, a->H) + (size_t)h] = softmax_row(s + at(i, a->n_k), a->n_k);
-    cpu_gemm(&(cpu_product){.m = n, .n = a->hd, .k = a->n_k, .alpha = 1, .a = s, .lda = a->n_k, .b = a->v + kv,
-                            .ldb = kw, .c = a->o + q0, .ldc = qw});
+    cpu_gemm(&(cpu_product){.tb = true,
+                            .m = n,
+                            .n = a->n_k,
+                            .k = a->hd,
+                            .alpha = 1.0f / sqrtf((float)a->hd),
+                            .a = a->q + q0,
+                            .lda = qw,
+                            .b = a->k + kv,
+                            .ldb = kw,
+                            .c = s,
+                            .ldc = a->n_k});
+    for (int i = 0; i < n; i++)
+        a->lse[at(first + i, a->H) + (size_t)h] = softmax_row(s + at(i, a->n_k), a->n_k);
+    cpu_gemm(&(cpu_product){.m = n,
+                            .n = a->hd,
+                            .k = a->n_k,
+                            .alpha = 1,
+                            .a = s,
+                            .lda = a->n_k,
+                            .b = a->v + kv,
+                            .ldb = kw,
+                            .c = a->o + q0,
+                            .ldc = qw});
 }
 
 void cpu_attention(const k_attn *a) {

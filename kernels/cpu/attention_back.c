@@ -15,12 +15,12 @@ enum { QUERY_BLOCK = 64 };
 /* A block of queries of one head, while it is worked on. */
 typedef struct block {
     const k_attn_back *a;
-    int h, kv;         /* query head; key/value head */
-    int first, n;      /* query rows */
-    size_t q0, k0;     /* offsets of the block in query-shaped arrays, of the head in key-shaped ones */
-    int qw, kw;        /* row strides */
-    float *p, *ds;     /* [n][n_k] */
-    bool fresh;        /* first block of this kv head: dk and dv are overwritten */
+    int h, kv;     /* query head; key/value head */
+    int first, n;  /* query rows */
+    size_t q0, k0; /* offsets of the block in query-shaped arrays, of the head in key-shaped ones */
+    int qw, kw;    /* row strides */
+    float *p, *ds; /* [n][n_k] */
+    bool fresh;    /* first block of this kv head: dk and dv are overwritten */
 } block;
 
 static double dot(const float *x, const float *y, int n) {
@@ -29,21 +29,47 @@ static double dot(const float *x, const float *y, int n) {
     return s;
 }
 
+/* p: scores become P; ds: dP becomes dS. */
+CPU_CLONES static void score_row(float *restrict p, float *restrict ds, int n, float lse, float delta,
+                                 float scale) {
+    for (int k = 0; k < n; k++) {
+        p[k] = cpu_expf(p[k] - lse);
+        ds[k] = p[k] * (ds[k] - delta) * scale;
+    }
+}
+
 /* p = P and ds = dS of the block. */
 static void probabilities(const block *b) {
     const k_attn_back *a = b->a;
     float scale = 1.0f / sqrtf((float)a->hd);
-    cpu_gemm(&(cpu_product){.tb = true, .m = b->n, .n = a->n_k, .k = a->hd, .alpha = scale, .a = a->q + b->q0,
-                            .lda = b->qw, .b = a->k + b->k0, .ldb = b->kw, .c = b->p, .ldc = a->n_k});
-    cpu_gemm(&(cpu_product){.tb = true, .m = b->n, .n = a->n_k, .k = a->hd, .alpha = 1, .a = a->do_ + b->q0,
-                            .lda = b->qw, .b = a->v + b->k0, .ldb = b->kw, .c = b->ds, .ldc = a->n_k});
+    cpu_gemm(&(cpu_product){.tb = true,
+                            .m = b->n,
+                            .n = a->n_k,
+                            .k = a->hd,
+                            .alpha = scale,
+                            .a = a->q + b->q0,
+                            .lda = b->qw,
+                            .b = a->k + b->k0,
+                            .ldb = b->kw,
+                            .c = b->p,
+                            .ldc = a->n_k});
+    cpu_gemm(&(cpu_product){.tb = true,
+                            .m = b->n,
+                            .n = a->n_k,
+                            .k = a->hd,
+                            .alpha = 1,
+                            .a = a->do_ + b->q0,
+                            .lda = b->qw,
+                            .b = a->v + b->k0,
+                            .ldb = b->kw,
+                            .c = b->ds,
+                            .ldc = a->n_k});
     for (int i = 0; i < b->n; i++) {
         size_t row = b->q0 + at(i, b->qw);
         float lse = a->lse[at(b->first + i, a->H) + (size_t)b->h];
         float delta = (float)dot(a->do_ + row, a->o + row, a->hd);
         float *p = b->p + at(i, a->n_k), *ds = b->ds + at(i, a->n_k);
-        for (int k = 0; k < a->n_k; k++) p[k] = cpu_expf(p[k] - lse);
-        for (int k = 0; k < a->n_k; k++) ds[k] = p[k] * (ds[k] - delta) * scale;
+        score_row(p, ds, a->n_k, lse, delta, scale);
     }
 }
 
@@ -52,10 +78,20 @@ static void columns_times(const block *b, const float *m, const float *rows, flo
     const k_attn_back *a = b->a;
     float *cols = cpu_scratch(SLOT_COLS, at(b->n, a->n_q));
     for (int i = 0; i < b->n; i++) {
-        for (int j = 0; j < a->n_q; j++) cols[at(i, a->n_q) + (size_t)j] = m[at(i, a->n_k) + (size_t)a->q_pos[j]];
+        for (int j = 0; j < a->n_q; j++)
+            cols[at(i, a->n_q) + (size_t)j] = m[at(i, a->n_k) + (size_t)a->q_pos[j]];
     }
-    cpu_gemm(&(cpu_product){.ta = true, .m = a->n_q, .n = a->hd, .k = b->n, .alpha = 1, .a = cols, .lda = a->n_q,
-                            .b = rows + b->q0, .ldb = b->qw, .beta = b->fresh ? 0.0f : 1.0f, .c = out + b->k0,
+    cpu_gemm(&(cpu_product){.ta = true,
+                            .m = a->n_q,
+                            .n = a->hd,
+                            .k = b->n,
+                            .alpha = 1,
+                            .a = cols,
+                            .lda = a->n_q,
+                            .b = rows + b->q0,
+                            .ldb = b->qw,
+                            .beta = b->fresh ? 0.0f : 1.0f,
+                            .c = out + b->k0,
                             .ldc = b->kw});
 }
 
@@ -74,9 +110,18 @@ static void diagonal_times(const block *b, const float *m, const float *rows, fl
 static void back_block(const block *b) {
     const k_attn_back *a = b->a;
     probabilities(b);
-    cpu_gemm(&(cpu_product){.m = b->n, .n = a->hd, .k = a->n_k, .alpha = 1, .a = b->ds, .lda = a->n_k,
-                            .b = a->k + b->k0, .ldb = b->kw, .c = a->dq + b->q0, .ldc = b->qw});
-    void (*keys)(const block *, const float *, const float *, float *) = a->local ? diagonal_times : columns_times;
+    cpu_gemm(&(cpu_product){.m = b->n,
+                            .n = a->hd,
+                            .k = a->n_k,
+                            .alpha = 1,
+                            .a = b->ds,
+                            .lda = a->n_k,
+                            .b = a->k + b->k0,
+                            .ldb = b->kw,
+                            .c = a->dq + b->q0,
+                            .ldc = b->qw});
+    void (*keys)(const block *, const float *, const float *, float *) =
+        a->local ? diagonal_times : columns_times;
     keys(b, b->ds, a->q, a->dk);
     keys(b, b->p, a->do_, a->dv);
 }

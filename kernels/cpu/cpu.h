@@ -21,8 +21,20 @@
 #define PARALLEL_FOR(cond)
 #endif
 
-/* Fewer elements than this are not worth waking a second thread for. */
-enum { PARALLEL_MIN = 16384 };
+/* Elements (exponentials, mostly) and multiply-adds that are worth waking a second thread for:
+ * some 100 us of work. A small model meets hundreds of such loops per pass, and on a busy
+ * machine each barrier can cost more than its loop (N=90, d=128, two loaded cores: 12 ms
+ * against 5 ms in one thread). */
+enum { PARALLEL_MIN = 1 << 17, PARALLEL_MIN_MADDS = 1 << 23 };
+
+/* Element loops are compiled for wider vectors too and chosen at load time. Without contraction
+ * and reassociation every version gives the same bits. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) &&     \
+    !defined(__SANITIZE_THREAD__)
+#define CPU_CLONES __attribute__((target_clones("default", "avx2", "avx512f")))
+#else
+#define CPU_CLONES
+#endif
 
 /* Thread-local buffers that only grow; each use has its own, so that nesting is safe. */
 typedef enum cpu_slot {
@@ -95,10 +107,11 @@ void cpu_rope(float *x, const int *pos, int n, int heads, int hd, double theta, 
 void cpu_attention(const k_attn *a);
 void cpu_attention_back(const k_attn_back *a, k_counts *c);
 void cpu_swiglu(float *h, const float *gate, const float *up, int n, int f);
-void cpu_swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, int n, int f);
+void cpu_swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, int n,
+                     int f);
 void cpu_head_stats(k_row_stats *out, const float *logits, int n, int V, int mask);
-void cpu_entropy_back(float *dz, const float *logits, const k_row_stats *stats, const float *weight, int n, int V,
-                      int mask, k_counts *c);
+void cpu_entropy_back(float *dz, const float *logits, const k_row_stats *stats, const float *weight, int n,
+                      int V, int mask, k_counts *c);
 void cpu_soft_write(float *out, const float *logits, const k_row_stats *stats, int n, int V, int mask,
                     const k_matrix *E);
 

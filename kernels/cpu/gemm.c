@@ -8,19 +8,23 @@
 #endif
 
 /* oneDNN takes its thread count from OpenMP's setting of the calling thread. */
-static void align_threads(void) {
+static void choose_threads(const cpu_product *p) {
 #ifdef _OPENMP
+    bool small = (double)p->m * p->n * p->k < PARALLEL_MIN_MADDS;
     int n = kernels_threads();
+    if (small) n = 1;
     if (!omp_in_parallel() && omp_get_max_threads() != n) omp_set_num_threads(n);
+#else
+    (void)p;
 #endif
 }
 
 void cpu_gemm(const cpu_product *p) {
     if (p->m <= 0 || p->n <= 0) return;
     assert(p->k > 0);
-    align_threads();
-    dnnl_status_t rc = dnnl_sgemm(p->ta ? 'T' : 'N', p->tb ? 'T' : 'N', p->m, p->n, p->k, p->alpha, p->a, p->lda,
-                                  p->b, p->ldb, p->beta, p->c, p->ldc);
+    choose_threads(p);
+    dnnl_status_t rc = dnnl_sgemm(p->ta ? 'T' : 'N', p->tb ? 'T' : 'N', p->m, p->n, p->k, p->alpha, p->a,
+                                  p->lda, p->b, p->ldb, p->beta, p->c, p->ldc);
     assert(rc == dnnl_success);
     (void)rc;
 }

@@ -1,7 +1,7 @@
 /* head.c - what rows of logits say: statistics, the entropy's gradient, soft writes.
  *
  * All in double per element. With m the maximum, S = Σ exp(z-m) and T = Σ (z-m)exp(z-m),
- * H = log S - T/S, which is exactly 0 when one logit dominates beyond rounding. */
+ * H = log S - T/S, which is exactly 0 when all but one π underflow. */
 #include "kernels/cpu/cpu.h"
 
 #include <assert.h>
@@ -51,7 +51,8 @@ void cpu_head_stats(k_row_stats *out, const float *logits, int n, int V, int mas
     for (int i = 0; i < n; i++) out[i] = row_stats(logits + at(i, V), V, mask);
 }
 
-static void entropy_back_row(float *dz, const float *z, const k_row_stats *s, double weight, int V, int mask) {
+static void entropy_back_row(float *dz, const float *z, const k_row_stats *s, double weight, int V,
+                             int mask) {
     for (int v = 0; v < V; v++) {
         double lp = (double)z[v] - s->lse;
         bool none = v == mask || isinf(z[v]);
@@ -59,8 +60,8 @@ static void entropy_back_row(float *dz, const float *z, const k_row_stats *s, do
     }
 }
 
-void cpu_entropy_back(float *dz, const float *logits, const k_row_stats *stats, const float *weight, int n, int V,
-                      int mask, k_counts *c) {
+void cpu_entropy_back(float *dz, const float *logits, const k_row_stats *stats, const float *weight, int n,
+                      int V, int mask, k_counts *c) {
     if (c) c->head_calls++, c->head_rows += n;
     PARALLEL_FOR(at(n, V) >= PARALLEL_MIN)
     for (int i = 0; i < n; i++) {
@@ -89,8 +90,16 @@ void cpu_soft_write(float *out, const float *logits, const k_row_stats *stats, i
         int count = V - first < step ? V - first : step;
         float *p = cpu_scratch(SLOT_SCORES, at(n, count));
         probability_tile(p, logits, stats, n, V, mask, first, count);
-        cpu_gemm(&(cpu_product){.m = n, .n = E->cols, .k = count, .alpha = 1, .a = p, .lda = count,
-                                .b = cpu_rows(E, first, count), .ldb = E->cols, .beta = first ? 1.0f : 0.0f, .c = out,
+        cpu_gemm(&(cpu_product){.m = n,
+                                .n = E->cols,
+                                .k = count,
+                                .alpha = 1,
+                                .a = p,
+                                .lda = count,
+                                .b = cpu_rows(E, first, count),
+                                .ldb = E->cols,
+                                .beta = first ? 1.0f : 0.0f,
+                                .c = out,
                                 .ldc = E->cols});
     }
 }

@@ -41,9 +41,12 @@ static size_t item_bytes(k_dtype t) {
 static void widen(float *out, const k_matrix *w, int first, int n) {
     const unsigned char *src = (const unsigned char *)w->data + at(first, w->cols) * item_bytes(w->dtype);
     size_t count = at(n, w->cols);
-    if (w->dtype == K_BF16) widen_bf16(out, src, count);
-    else if (w->dtype == K_F16) widen_f16(out, src, count);
-    else memcpy(out, src, count * sizeof *out);
+    if (w->dtype == K_BF16)
+        widen_bf16(out, src, count);
+    else if (w->dtype == K_F16)
+        widen_f16(out, src, count);
+    else
+        memcpy(out, src, count * sizeof *out);
 }
 
 int cpu_tile_rows(const k_matrix *w) {
@@ -73,8 +76,17 @@ void cpu_linear(float *y, const float *x, int n, const k_matrix *w, const float 
     int step = cpu_tile_rows(w);
     for (int r = 0; r < w->rows; r += step) {
         int rows = w->rows - r < step ? w->rows - r : step;
-        cpu_gemm(&(cpu_product){.tb = true, .m = n, .n = rows, .k = w->cols, .alpha = 1, .a = x, .lda = w->cols,
-                                .b = cpu_rows(w, r, rows), .ldb = w->cols, .c = y + r, .ldc = w->rows});
+        cpu_gemm(&(cpu_product){.tb = true,
+                                .m = n,
+                                .n = rows,
+                                .k = w->cols,
+                                .alpha = 1,
+                                .a = x,
+                                .lda = w->cols,
+                                .b = cpu_rows(w, r, rows),
+                                .ldb = w->cols,
+                                .c = y + r,
+                                .ldc = w->rows});
     }
     if (bias) add_bias(y, bias, n, w->rows);
 }
@@ -85,8 +97,16 @@ void cpu_linear_back(float *dx, const float *dy, int n, const k_matrix *w, bool 
     int step = cpu_tile_rows(w);
     for (int r = 0; r < w->rows; r += step) {
         int rows = w->rows - r < step ? w->rows - r : step;
-        cpu_gemm(&(cpu_product){.m = n, .n = w->cols, .k = rows, .alpha = 1, .a = dy + r, .lda = w->rows,
-                                .b = cpu_rows(w, r, rows), .ldb = w->cols, .beta = add || r ? 1.0f : 0.0f, .c = dx,
+        cpu_gemm(&(cpu_product){.m = n,
+                                .n = w->cols,
+                                .k = rows,
+                                .alpha = 1,
+                                .a = dy + r,
+                                .lda = w->rows,
+                                .b = cpu_rows(w, r, rows),
+                                .ldb = w->cols,
+                                .beta = add || r ? 1.0f : 0.0f,
+                                .c = dx,
                                 .ldc = w->cols});
     }
 }

@@ -24,7 +24,8 @@ static void fill_row(float *row, int pos, int hd, double theta) {
 
 /* Table covering positions [0, n). */
 static const float *table(int n, int hd, double theta) {
-    if (held.n >= n && held.hd == hd && !(held.theta < theta || held.theta > theta)) return cpu_scratch(SLOT_ROPE, 0);
+    if (held.n >= n && held.hd == hd && !(held.theta < theta || held.theta > theta))
+        return cpu_scratch(SLOT_ROPE, 0);
     int rows = (n + 63) / 64 * 64;
     float *t = cpu_scratch(SLOT_ROPE, at(rows, hd));
     for (int p = 0; p < rows; p++) fill_row(t + at(p, hd), p, hd, theta);

@@ -12,7 +12,7 @@
 #include <omp.h>
 #endif
 
-static atomic_int chosen;  /* 0: the default */
+static atomic_int chosen;   /* 0: the default */
 static int default_threads; /* written once */
 static pthread_once_t default_once = PTHREAD_ONCE_INIT;
 
