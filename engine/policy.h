@@ -29,6 +29,8 @@ struct policy {
     const char *const *presets;       /* NULL-terminated pairs "name", "value" that replace defaults; or NULL */
     const param_def *const *params;   /* NULL-terminated; includes the common ones */
     int (*check)(const param_set *ps, const denoiser_info *info, err *e); /* may be NULL: refuse impossible settings */
+    /* Does `score` take gradients or restricted lookaheads from the step's own pass? NULL: never. */
+    bool (*keeps)(const param_set *ps);
     int (*score)(decision *dec, err *e);
 };
 
