@@ -59,10 +59,10 @@ typedef struct step_record {
      * Arrays that were not computed are NULL. */
     int n_cand;
     const int *cand;
-    const double *score;        /* [n_cand] what the policy ranked by, higher first */
-    const double *tis;          /* [n_cand] */
-    const double *gate;         /* [n_cand] c_i */
-    const double *penalty;      /* [n_cand] λ_t·max(h_t - H_i, 0)², subtracted */
+    const double *score;   /* [n_cand] what the policy ranked by, higher first */
+    const double *tis;     /* [n_cand] */
+    const double *gate;    /* [n_cand] c_i; 1 when the gate is switched off */
+    const double *penalty; /* [n_cand] λ_t·max(h_t - H_i, 0)²; 0 when off; score = gate·tis - penalty */
     const double *delta_e_norm; /* [n_cand] ‖Δe_i‖ */
     const char *tis_name;       /* "mask/masked/candidates"; NULL without TIS */
     double h_t, lambda_t;       /* 0 when anti-collapse is off */
@@ -90,7 +90,8 @@ typedef struct step_record {
     _Atomic int refs;
 } step_record;
 
-/* A fresh record with one reference, all zero; fill it with arena_new(&r->mem, ...). NULL when memory is short. */
+/* A fresh record with one reference, all zero; fill it with arena_new(&r->mem, ...). NULL when memory is
+ * short. */
 step_record *record_new(void);
 const step_record *record_ref(const step_record *r);
 void record_unref(const step_record *r); /* NULL is fine */

@@ -1,0 +1,63 @@
+/* policy.c - the table of policies and how their defaults come together. */
+#include "engine/policy.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "engine/model.h"
+#include "engine/policies/policies.h"
+
+/* In the order of `tabes policies`; the test compares these names with the entries' own. */
+#define POLICY_LIST(FIRST, X)                                                                                \
+    FIRST(confidence, "confidence")                                                                          \
+    X(margin, "margin")                                                                                      \
+    X(entropy, "entropy")                                                                                    \
+    X(random, "random")                                                                                      \
+    X(left_to_right, "left-to-right")                                                                        \
+    X(boe, "boe")                                                                                            \
+    X(boe_others, "boe-others")                                                                              \
+    X(boe_mid, "boe-mid")                                                                                    \
+    X(boe_rows, "boe-rows")                                                                                  \
+    X(oracle, "oracle")
+
+#define ENTRY(id, name)      &policy_##id,
+#define NAME_FIRST(id, name) name
+#define NAME_NEXT(id, name)  ", " name
+
+const policy *const policies[] = {POLICY_LIST(ENTRY, ENTRY) NULL};
+
+const char *policy_names(void) {
+    return POLICY_LIST(NAME_FIRST, NAME_NEXT);
+}
+
+const policy *policy_find(const char *name) {
+    if (strcmp(name, "ltr") == 0) name = policy_left_to_right.name;
+    for (int i = 0; policies[i]; i++) {
+        if (strcmp(policies[i]->name, name) == 0) return policies[i];
+    }
+    return NULL;
+}
+
+/* A default that the code or a model's file sets: not `given` by a person. */
+static void set_default(param_set *s, const char *name, const char *text) {
+    err e = {0};
+    int rc = param_parse(s, name, text, &e);
+    assert(rc == 0);
+    s->given[param_find(s, name)] = false;
+}
+
+/* Tuning comes from a file and is held to the parameter's range. */
+static void set_tuned(param_set *s, const char *name, double v) {
+    int i = param_find(s, name);
+    if (i < 0) return;
+    const param_def *d = s->defs[i];
+    s->v[i] = !(v >= d->min) ? d->min : v > d->max ? d->max : v;
+}
+
+void policy_defaults(const policy *p, const struct model_tuning *tuning, param_set *out) {
+    param_init(out, p->params);
+    for (const char *const *s = p->presets; s && *s; s += 2) set_default(out, s[0], s[1]);
+    if (!tuning || !tuning->tuned) return;
+    set_tuned(out, "lambda", tuning->lambda);
+    set_tuned(out, "h-max", tuning->h_max);
+}

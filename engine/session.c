@@ -1,0 +1,398 @@
+/* session.c - one decode: forward, score, choose, and only then change the state.
+ *
+ * propose works on the session's scratch and a fresh record; tokens change in commit and seek
+ * alone, so a cancelled or failed step leaves nothing behind. */
+#include "engine/session.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/mem.h"
+#include "engine/proposal.h"
+#include "engine/rank.h"
+
+struct session {
+    denoiser *d;
+    const denoiser_info *info;
+    session_opts o; /* prompt is not kept */
+    int32_t *start, *tokens;
+    int n, m0; /* tokens; masks at the start */
+    int T, k;
+    int *masked; /* scratch, [n] each */
+    int n_masked;
+    row_ref *rows;
+    pass *p;
+};
+
+/* ---- opening ---- */
+
+static int check_prompt(const denoiser_info *info, const session_opts *o, err *e) {
+    if (o->n_prompt < 0 || o->length < 0) return err_set(e, ERR_BAD_ARGUMENT, "a negative length");
+    if (o->length > info->max_len || o->n_prompt > info->max_len - o->length) {
+        return err_set(e, ERR_BAD_ARGUMENT,
+                       "prompt of %d and generation of %d tokens exceed the model's context of %d",
+                       o->n_prompt, o->length, info->max_len);
+    }
+    int blanks = 0;
+    for (int i = 0; i < o->n_prompt; i++) {
+        if (o->prompt[i] < 0 || o->prompt[i] >= info->n_vocab) {
+            return err_set(e, ERR_BAD_ARGUMENT,
+                           "prompt token %d at position %d is outside the vocabulary of %d",
+                           (int)o->prompt[i], i, info->n_vocab);
+        }
+        blanks += o->prompt[i] == info->mask_id;
+    }
+    if (blanks + o->length > 0) return 0;
+    return err_set(e, ERR_BAD_ARGUMENT, "nothing to generate: the length is 0 and the prompt has no masks");
+}
+
+static int check_options(const denoiser_info *info, const session_opts *o, err *e) {
+    if (!o->policy) return err_set(e, ERR_BAD_ARGUMENT, "no policy; choose one of %s", policy_names());
+    if (o->params.defs != o->policy->params) {
+        return err_set(e, ERR_BAD_ARGUMENT, "the parameters are not those of policy %s", o->policy->name);
+    }
+    if (o->top_k < 0 || o->top_k > RECORD_TOP_K) {
+        return err_set(e, ERR_BAD_ARGUMENT, "top-k %d; from 0 to %d are kept", o->top_k, RECORD_TOP_K);
+    }
+    int rc = check_prompt(info, o, e);
+    if (!rc && o->policy->check) rc = o->policy->check(&o->params, info, e);
+    return rc;
+}
+
+static int allocate(session *s, err *e) {
+    size_t n = (size_t)s->n;
+    s->start = mem_new(n, sizeof *s->start);
+    s->tokens = mem_new(n, sizeof *s->tokens);
+    s->masked = mem_new(n, sizeof *s->masked);
+    s->rows = mem_new(n, sizeof *s->rows);
+    s->p = pass_new();
+    if (s->start && s->tokens && s->masked && s->rows && s->p) return 0;
+    return err_set(e, ERR_NO_MEMORY, "out of memory for a session of %d tokens", s->n);
+}
+
+static void lay_out(session *s) {
+    for (int i = 0; i < s->n; i++) {
+        s->start[i] = i < s->o.n_prompt ? s->o.prompt[i] : s->info->mask_id;
+        s->m0 += s->start[i] == s->info->mask_id;
+    }
+    memcpy(s->tokens, s->start, (size_t)s->n * sizeof *s->tokens);
+    int steps = param_int(&s->o.params, "steps"), budget = param_int(&s->o.params, "budget");
+    s->T = steps ? steps : (s->m0 + budget - 1) / budget;
+    s->o.prompt = NULL; /* borrowed for this call only */
+}
+
+int session_open(session **out, denoiser *d, const session_opts *o, err *e) {
+    *out = NULL;
+    int rc = check_options(denoiser_get_info(d), o, e);
+    if (rc) return rc;
+    session *s = mem_new(1, sizeof *s);
+    if (!s) return err_set(e, ERR_NO_MEMORY, "out of memory for a session");
+    *s = (session){.d = d, .info = denoiser_get_info(d), .o = *o, .n = o->n_prompt + o->length};
+    if (s->o.top_k == 0) s->o.top_k = RECORD_TOP_K;
+    rc = allocate(s, e);
+    if (rc) {
+        session_close(s);
+        return rc;
+    }
+    lay_out(s);
+    *out = s;
+    return 0;
+}
+
+void session_close(session *s) {
+    if (!s) return;
+    pass_free(s->p);
+    free(s->start);
+    free(s->tokens);
+    free(s->masked);
+    free(s->rows);
+    free(s);
+}
+
+/* ---- what is known ---- */
+
+int session_quota(int m0, int T, int budget, int k) {
+    if (T <= 0) return budget;
+    return m0 / T + (k < m0 % T ? 1 : 0);
+}
+
+/* Tokens to write now. Steps whose share is 0 come last, when nothing is left to write; masks that a
+ * person put back are written at the pace of the plan, at least one a step, also past its end. */
+static int quota_now(const session *s) {
+    int steps = param_int(&s->o.params, "steps"), budget = param_int(&s->o.params, "budget");
+    int b = session_quota(s->m0, steps, budget, s->k);
+    if (b < 1) b = 1;
+    return b < s->n_masked ? b : s->n_masked;
+}
+
+static void find_masks(session *s) {
+    s->n_masked = 0;
+    for (int i = 0; i < s->n; i++) {
+        if (s->tokens[i] != s->info->mask_id) continue;
+        s->rows[s->n_masked] = (row_ref){0, i};
+        s->masked[s->n_masked++] = i;
+    }
+}
+
+static int forward(session *s, err *e) {
+    const policy *p = s->o.policy;
+    sequence seq = {s->tokens, s->n};
+    forward_req q = {
+        .seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = s->n_masked, .cancel = s->o.cancel};
+    q.keep = s->o.observe_tis || (p->keeps && p->keeps(&s->o.params));
+    return denoiser_forward(s->d, &q, s->p, e);
+}
+
+static int no_memory(const session *s, err *e) {
+    return err_set(e, ERR_NO_MEMORY, "out of memory for the record of step %d", s->k);
+}
+
+static int record_top(const session *s, step_record *r, err *e) {
+    size_t n = (size_t)r->n_masked, k = (size_t)s->o.top_k;
+    token_prob *top = arena_new(&r->mem, n * k, sizeof *top);
+    if (!top) return no_memory(s, e);
+    for (int m = 0; m < r->n_masked; m++) {
+        int32_t ids[RECORD_TOP_K];
+        double probs[RECORD_TOP_K];
+        int found = pass_top(s->p, m, s->o.top_k, ids, probs);
+        token_prob *at = top + (size_t)m * k;
+        for (int i = 0; i < s->o.top_k; i++) {
+            at[i] = i < found ? (token_prob){ids[i], probs[i]} : (token_prob){-1, 0};
+        }
+    }
+    r->top_k = s->o.top_k;
+    r->top = top;
+    return 0;
+}
+
+static int record_known(const session *s, step_record *r, err *e) {
+    size_t n = (size_t)s->n_masked;
+    double *H = arena_new(&r->mem, n, sizeof *H), *conf = arena_new(&r->mem, n, sizeof *conf);
+    double *margin = arena_new(&r->mem, n, sizeof *margin);
+    int32_t *argmax = arena_new(&r->mem, n, sizeof *argmax);
+    int *masked = arena_copy(&r->mem, s->masked, n, sizeof *masked);
+    if (!H || !conf || !margin || !argmax || !masked) return no_memory(s, e);
+    for (int m = 0; m < s->n_masked; m++) {
+        const k_row_stats *st = pass_stats(s->p, m);
+        H[m] = st->entropy;
+        conf[m] = st->confidence;
+        margin[m] = st->margin;
+        argmax[m] = st->argmax;
+        r->total_entropy += st->entropy;
+    }
+    r->n_masked = s->n_masked;
+    r->masked = masked;
+    r->entropy = H;
+    r->confidence = conf;
+    r->margin = margin;
+    r->argmax = argmax;
+    return record_top(s, r, e);
+}
+
+/* ---- choosing ---- */
+
+static double score_of(const void *ctx, int i) {
+    const step_record *r = ctx;
+    return r->score[i];
+}
+
+static int check_scores(const step_record *r, err *e) {
+    for (int i = 0; i < r->n_cand; i++) {
+        if (isnan(r->score[i])) {
+            return err_set(e, ERR_BAD_FORMAT, "the score at position %d is not a number", r->cand[i]);
+        }
+    }
+    return 0;
+}
+
+static step_write write_at(const session *s, const step_record *r, int i) {
+    int m = record_masked_index(r, r->cand[i]);
+    assert(m >= 0);
+    double temperature = param_real(&s->o.params, "temperature");
+    proposal x = propose_token(s->p, m, s->info->n_vocab, temperature, s->o.seed, s->k);
+    return (step_write){.pos = r->cand[i], .token = x.token, .p = x.p, .score = r->score[i]};
+}
+
+/* The `budget` best scores, each with its token. */
+static int choose(const session *s, step_record *r, int budget, err *e) {
+    int rc = check_scores(r, e);
+    if (rc) return rc;
+    assert(r->n_cand >= budget);
+    int *order = arena_new(&r->mem, (size_t)r->n_cand, sizeof *order);
+    step_write *writes = arena_new(&r->mem, (size_t)budget, sizeof *writes);
+    if (!order || !writes) return no_memory(s, e);
+    rank_order(score_of, r, r->n_cand, order);
+    for (int i = 0; i < budget; i++) writes[i] = write_at(s, r, order[i]);
+    r->n_writes = budget;
+    r->writes = writes;
+    return 0;
+}
+
+/* ---- looking on ---- */
+
+/* TIS of the default triple at the default candidates, from the pass that is there anyway. */
+static int observe(const score_state *st, step_record *r, int budget, err *e) {
+    static const score_triple shown = {LOOK_MASK, OBJ_MASKED, ACTIVE_CANDIDATES};
+    size_t n = (size_t)st->n_masked, d = (size_t)denoiser_get_info(st->d)->d_model;
+    int *index = arena_new(&r->mem, n, sizeof *index), *pos = arena_new(&r->mem, n, sizeof *pos);
+    if (!index || !pos) return err_set(e, ERR_NO_MEMORY, "out of memory for observing TIS");
+    int n_cand = score_candidates(st, CAND_CONFIDENCE, 0.25, budget, index);
+    double *tis = arena_new(&r->mem, (size_t)n_cand, sizeof *tis);
+    float *soft = mem_new((size_t)n_cand * d, sizeof *soft);
+    score_cost unbilled = {0};
+    int rc = tis && soft ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for observing TIS");
+    if (!rc) rc = score_soft(st, index, n_cand, soft, NULL, e);
+    if (!rc) rc = score_tis(st, shown, (score_opts){1, 1}, index, n_cand, soft, tis, &unbilled, e);
+    free(soft);
+    if (rc) return rc;
+    for (int i = 0; i < n_cand; i++) pos[i] = st->masked[index[i]];
+    r->n_observed = n_cand;
+    r->observed = pos;
+    r->observed_tis = tis;
+    r->observed_name = "mask/masked/candidates";
+    return 0;
+}
+
+/* ---- a step ---- */
+
+static decision decide(session *s, step_record *r) {
+    r->step = s->k;
+    r->kind = STEP_DECODE;
+    r->T = s->T;
+    r->t = s->T - s->k > 1 ? s->T - s->k : 1;
+    return (decision){
+        .state = {s->d, s->p, s->tokens, s->n, s->masked, s->n_masked, s->o.cancel},
+        .params = &s->o.params,
+        .step = s->k,
+        .t = r->t,
+        .T = s->T,
+        .budget = quota_now(s),
+        .seed = s->o.seed,
+        .rec = r,
+    };
+}
+
+static int fill(session *s, step_record *r, err *e) {
+    double begin = clock_now();
+    decision dec = decide(s, r);
+    int rc = forward(s, e);
+    if (!rc) rc = record_known(s, r, e);
+    if (!rc) rc = s->o.policy->score(&dec, e);
+    if (!rc) rc = choose(s, r, dec.budget, e);
+    if (rc) return rc;
+    r->nfe = 1 + dec.cost.forwards;
+    r->backward_rows = dec.cost.backward_rows;
+    double end = clock_now();
+    r->ms = (end - begin) * 1e3;
+    if (!s->o.observe_tis || r->tis) return 0;
+    rc = observe(&dec.state, r, dec.budget, e);
+    r->observe_ms = (clock_now() - end) * 1e3;
+    return rc;
+}
+
+int session_propose(session *s, const step_record **out, err *e) {
+    *out = NULL;
+    find_masks(s);
+    if (s->n_masked == 0) return 0;
+    step_record *r = record_new();
+    if (!r) return no_memory(s, e);
+    int rc = fill(s, r, e);
+    if (rc) {
+        record_unref(r);
+        return rc;
+    }
+    *out = r;
+    return 0;
+}
+
+static int check_commit(const session *s, const step_record *r, err *e) {
+    if (r->step != s->k) {
+        return err_set(e, ERR_BAD_ARGUMENT, "step %d committed where step %d is next", r->step, s->k);
+    }
+    int32_t mask = s->info->mask_id;
+    for (int i = 0; i < r->n_writes; i++) {
+        const step_write *w = &r->writes[i];
+        if (w->pos < 0 || w->pos >= s->n || w->token < 0 || w->token >= s->info->n_vocab) {
+            return err_set(e, ERR_BAD_ARGUMENT, "step %d writes token %d at position %d of %d", r->step,
+                           (int)w->token, w->pos, s->n);
+        }
+        if ((w->token == mask) != (r->kind == STEP_REMASK)) {
+            return err_set(e, ERR_BAD_ARGUMENT, "step %d (%s) writes %s at position %d", r->step,
+                           step_kind_name(r->kind), w->token == mask ? "the mask" : "a token", w->pos);
+        }
+        if (r->kind == STEP_DECODE && s->tokens[w->pos] != mask) {
+            return err_set(e, ERR_BAD_ARGUMENT, "step %d writes position %d, which is not masked", r->step,
+                           w->pos);
+        }
+    }
+    return 0;
+}
+
+int session_commit(session *s, const step_record *r, err *e) {
+    int rc = check_commit(s, r, e);
+    if (rc) return rc;
+    for (int i = 0; i < r->n_writes; i++) s->tokens[r->writes[i].pos] = r->writes[i].token;
+    s->k++;
+    return 0;
+}
+
+int session_seek(session *s, const int32_t *tokens, int n, int k, err *e) {
+    if (n != s->n) return err_set(e, ERR_BAD_ARGUMENT, "a state of %d tokens in a session of %d", n, s->n);
+    if (k < 0) return err_set(e, ERR_BAD_ARGUMENT, "step %d", k);
+    for (int i = 0; i < n; i++) {
+        if (tokens[i] >= 0 && tokens[i] < s->info->n_vocab) continue;
+        return err_set(e, ERR_BAD_ARGUMENT, "token %d at position %d is outside the vocabulary of %d",
+                       (int)tokens[i], i, s->info->n_vocab);
+    }
+    memmove(s->tokens, tokens, (size_t)n * sizeof *tokens);
+    s->k = k;
+    return 0;
+}
+
+/* ---- looking at it ---- */
+
+bool session_done(const session *s) {
+    for (int i = 0; i < s->n; i++) {
+        if (s->tokens[i] == s->info->mask_id) return false;
+    }
+    return true;
+}
+
+int session_step_index(const session *s) {
+    return s->k;
+}
+
+const int32_t *session_tokens(const session *s, int *n) {
+    *n = s->n;
+    return s->tokens;
+}
+
+static void stamp(char *buf, size_t size) {
+    time_t now = time(NULL);
+    struct tm utc;
+    if (!gmtime_r(&now, &utc) || !strftime(buf, size, "%Y-%m-%dT%H:%M:%SZ", &utc)) buf[0] = '\0';
+}
+
+void session_header(const session *s, traj_header *h) {
+    const denoiser_info *i = s->info;
+    *h = (traj_header){
+        .n_vocab = i->n_vocab, .mask_id = i->mask_id, .eos_id = i->eos_id, .shifted = i->shifted};
+    memcpy(h->model_name, i->name, sizeof h->model_name);
+    memcpy(h->model_arch, i->arch, sizeof h->model_arch);
+    memcpy(h->fingerprint, i->fingerprint, sizeof h->fingerprint);
+    memcpy(h->dtype, i->dtype, sizeof h->dtype);
+    snprintf(h->policy, sizeof h->policy, "%s", s->o.policy->name);
+    h->params = s->o.params;
+    h->seed = s->o.seed;
+    snprintf(h->device, sizeof h->device, "%s", kernels_cpu()->name);
+    snprintf(h->precision, sizeof h->precision, "f32");
+    h->threads = kernels_threads();
+    stamp(h->created, sizeof h->created);
+    h->n_prompt = s->o.n_prompt;
+    h->n_tokens = s->n;
+    h->start = s->start;
+}
