@@ -2,7 +2,8 @@
  *
  * Encoding: added tokens are matched first (longest, leftmost), the rest is normalised (NFC when the
  * file says so), split by the file's pre-tokenizer pattern (PCRE2) and merged by rank. `<mask>` always
- * stands for the model's mask token, whatever its own text is. Decoding gives bytes: a token may be half a UTF-8 character.
+ * stands for the model's mask token, whatever its own text is. Decoding gives bytes: a token may be half a
+ * UTF-8 character.
  */
 #ifndef TABES_TOKENIZER_H
 #define TABES_TOKENIZER_H
@@ -22,9 +23,10 @@ int tokenizer_load(tokenizer **out, const char *dir, err *e) MUST_CHECK;
 void tokenizer_close(tokenizer *t);
 
 /* Ids of `n` bytes of text; *ids is malloc'd. mask_id is what `<mask>` means. With `special`, the
- * file's post-processor adds its tokens (BOS). Bytes the vocabulary cannot express: ERR_BAD_ARGUMENT with the byte offset. */
-int tokenizer_encode(const tokenizer *t, const char *text, size_t n, int32_t mask_id, bool special, int32_t **ids,
-                     int *n_ids, err *e) MUST_CHECK;
+ * file's post-processor adds its tokens (BOS). Bytes the vocabulary cannot express: ERR_BAD_ARGUMENT with the
+ * byte offset. */
+int tokenizer_encode(const tokenizer *t, const char *text, size_t n, int32_t mask_id, bool special,
+                     int32_t **ids, int *n_ids, err *e) MUST_CHECK;
 
 /* Appends the bytes of the ids; special tokens are skipped unless keep_special. */
 void tokenizer_decode(const tokenizer *t, const int32_t *ids, int n, bool keep_special, strbuf *out);
