@@ -15,9 +15,10 @@
 typedef struct recorder recorder;
 
 /* Creates (or truncates) the file and writes the header line. */
-int recorder_open(recorder **out, const char *path, const traj_header *h, token_texts texts, err *e) MUST_CHECK;
-/* Appends one line and flushes it. After an error (disk full) the recorder refuses further steps; the file holds whole
- * lines only as far as the disk allowed. */
+int recorder_open(recorder **out, const char *path, const traj_header *h, token_texts texts,
+                  err *e) MUST_CHECK;
+/* Appends one line and flushes it. After an error (disk full) the recorder refuses further steps; the file
+ * holds whole lines only as far as the disk allowed. */
 int recorder_step(recorder *r, const step_record *rec, err *e) MUST_CHECK;
 /* Writes the closing line (result, totals). */
 int recorder_finish(recorder *r, const trajectory *t, err *e) MUST_CHECK;
@@ -32,8 +33,8 @@ int replay_save(const trajectory *t, const char *path, err *e) MUST_CHECK;
 typedef struct replay {
     trajectory traj; /* its texts come from the file */
     char path[4096];
-    bool truncated;    /* the last line was cut, or the closing line is missing */
-    char note[200];    /* "truncated: line 17 is cut; 15 of the steps are kept" when truncated */
+    bool truncated;             /* the last line was cut, or the closing line is missing */
+    char note[200];             /* "truncated: line 17 is cut; 15 steps are kept" when truncated */
     struct replay_texts *texts; /* private */
 } replay;
 
@@ -44,16 +45,18 @@ void replay_close(replay *r);
 
 typedef struct verify_report {
     int steps_checked;
-    bool same;           /* tokens and order equal and numbers within tolerance */
-    double max_rel;      /* largest relative distance of any compared number */
-    char where[200];     /* first difference: "step 7, position 31: wrote '5', recorded '3'"; empty when same */
+    bool same;       /* tokens and order equal and numbers within tolerance */
+    double max_rel;  /* largest relative distance of any compared number */
+    char where[200]; /* first difference: "step 7, position 31: wrote '5', recorded '3'"; empty when same */
 } verify_report;
 
 /* Re-runs the recording on the model. Tokens and order exact; numbers within `tolerance` relative to
- * the largest magnitude of their kind in the step (default VERIFY_TOLERANCE); with exact every digit but the timings.
- * Returns 0 when the run could be made (see rep->same), an error otherwise (other model, unknown policy). */
+ * the largest magnitude of their kind in the step (default VERIFY_TOLERANCE); with exact every digit but the
+ * timings. Returns 0 when the run could be made (see rep->same), an error otherwise (other model, unknown
+ * policy). */
 #define VERIFY_TOLERANCE 1e-3
-int replay_verify(const replay *r, const model *m, double tolerance, bool exact, verify_report *rep, err *e) MUST_CHECK;
+int replay_verify(const replay *r, const model *m, double tolerance, bool exact, verify_report *rep,
+                  err *e) MUST_CHECK;
 
 /* Export -------------------------------------------------------------- */
 
