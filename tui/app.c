@@ -1,0 +1,311 @@
+/* app.c - opening and closing, what views read, and what is derived from states before a frame is drawn. */
+#include "tui/app.h"
+
+#include <math.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/mem.h"
+
+/* Messages ------------------------------------------------------------ */
+
+void app_say(app *a, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(a->message, sizeof a->message, fmt, ap);
+    va_end(ap);
+    a->warning = false;
+}
+
+void app_complain(app *a, const char *fmt, ...) {
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(a->message, sizeof a->message, fmt, ap);
+    va_end(ap);
+    a->warning = true;
+}
+
+/* Reading ------------------------------------------------------------- */
+
+const step_record *pane_record(const pane *p) {
+    return p->traj ? trajectory_record_at(p->traj, p->state) : NULL;
+}
+
+int pane_states(const pane *p) {
+    return p->traj ? p->traj->n_records : 0;
+}
+
+bool pane_complete(const pane *p) {
+    return p->traj && p->traj->complete;
+}
+
+int pane_planned(const pane *p) {
+    if (!p->traj) return 0;
+    int n = p->traj->n_records;
+    if (p->traj->complete || !p->live) return n;
+    const step_record *r = p->traj->pending ? p->traj->pending : n ? p->traj->records[n - 1] : NULL;
+    return r && r->T > n ? r->T : n;
+}
+
+const char *pane_policy(const pane *p) {
+    return p->traj && p->traj->head.policy[0] ? p->traj->head.policy : p->policy ? p->policy->name : "?";
+}
+
+double pane_total_entropy(const pane *p, int n, bool *known) {
+    const step_record *r = p->traj ? trajectory_record_at(p->traj, n) : NULL;
+    bool end = p->traj && n == p->traj->n_records && p->traj->complete;
+    *known = r || end;
+    return r ? r->total_entropy : 0;
+}
+
+double entropy_max(const pane *p) {
+    return p->traj && p->traj->head.n_vocab > 2 ? log(p->traj->head.n_vocab - 1) : log(2);
+}
+
+int rank_max(const pane *p) {
+    int n = 0;
+    for (int i = 0; p->traj && i < p->traj->head.n_tokens; i++) n += p->traj->head.start[i] == p->traj->head.mask_id;
+    return n;
+}
+
+int app_positions(const app *a) {
+    int n = 0;
+    for (int i = 0; i < a->n_panes; i++) {
+        if (a->panes[i].traj && a->panes[i].traj->head.n_tokens > n) n = a->panes[i].traj->head.n_tokens;
+    }
+    return n;
+}
+
+bool app_busy(const app *a) {
+    for (int i = 0; i < a->n_panes; i++) {
+        if (a->panes[i].busy) return true;
+    }
+    return false;
+}
+
+const char *layer_name(layer l) {
+    static const char *const names[N_LAYERS] = {"state", "entropy", "TIS", "order", "confidence"};
+    return names[l];
+}
+
+/* Opening ------------------------------------------------------------- */
+
+static int wait_open(app *a, err *e) {
+    for (;;) {
+        bool waiting = false;
+        for (int i = 0; i < a->n_panes; i++) {
+            const pane *p = &a->panes[i];
+            if (!p->traj && p->error[0]) {
+                return err_set(e, ERR_BAD_ARGUMENT, "%s", p->error);
+            }
+            waiting |= !p->traj;
+        }
+        if (!waiting) return 0;
+        struct pollfd fd = {.fd = worker_fd(a->worker), .events = POLLIN};
+        poll(&fd, 1, 1000);
+        app_events(a);
+    }
+}
+
+static int open_live(app *a, const tui_opts *o, err *e) {
+    int rc = worker_start(&a->worker, o->model->d, o->prompt, o->n_prompt, o->length, e);
+    if (rc) return rc;
+    a->n_panes = o->n_panes;
+    for (int i = 0; i < o->n_panes; i++) {
+        pane *p = &a->panes[i];
+        p->live = p->busy = true;
+        p->busy_since = clock_now();
+        p->policy = o->panes[i].policy;
+        p->params = o->panes[i].params;
+        p->seed = o->panes[i].seed;
+        worker_open(a->worker, i, p->policy, &p->params, p->seed);
+    }
+    return wait_open(a, e);
+}
+
+static void open_replays(app *a, const tui_opts *o) {
+    a->n_panes = o->n_replays;
+    for (int i = 0; i < o->n_replays; i++) {
+        a->panes[i].traj = &o->replays[i]->traj;
+        a->panes[i].seed = o->replays[i]->traj.head.seed;
+        if (o->replays[i]->truncated) app_complain(a, "%s: %s", o->replays[i]->path, o->replays[i]->note);
+    }
+}
+
+int app_open(app *a, const tui_opts *o, err *e) {
+    *a = (app){.model = o->model, .locked = true, .legend = true, .diff = true, .speed = 3};
+    a->record_prefix = o->record_prefix;
+    int rc = 0;
+    if (o->model) {
+        rc = open_live(a, o, e);
+    } else {
+        open_replays(a, o);
+    }
+    if (rc) {
+        app_close(a);
+        return rc;
+    }
+    const pane *p = &a->panes[0];
+    for (int i = 0; i < p->traj->head.n_tokens; i++) {
+        if (p->traj->head.start[i] != p->traj->head.mask_id) continue;
+        a->cursor = i;
+        break;
+    }
+    return 0;
+}
+
+enum { STOP_SECONDS = 1 };
+
+bool app_close(app *a) {
+    bool stopped = worker_stop(a->worker, STOP_SECONDS);
+    for (int i = 0; i < TUI_MAX_PANES; i++) {
+        pane *p = &a->panes[i];
+        trajectory_release(&p->own);
+        flow_release(&p->flow);
+        free(p->tokens);
+        free(p->rank);
+        free(p->written_by);
+        free(p->written_p);
+    }
+    free(a->differs);
+    *a = (app){0};
+    return stopped;
+}
+
+/* Derived ------------------------------------------------------------- */
+
+static int reserve(pane *p, int n, err *e) {
+    if (p->n_alloc >= n && p->tokens) return 0;
+    free(p->tokens);
+    free(p->rank);
+    free(p->written_by);
+    free(p->written_p);
+    p->tokens = mem_new((size_t)n, sizeof *p->tokens);
+    p->rank = mem_new((size_t)n, sizeof *p->rank);
+    p->written_by = mem_new((size_t)n, sizeof *p->written_by);
+    p->written_p = mem_new((size_t)n, sizeof *p->written_p);
+    p->n_alloc = n;
+    if (p->tokens && p->rank && p->written_by && p->written_p) return 0;
+    p->n_alloc = 0;
+    return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", n);
+}
+
+static int derive(pane *p, err *e) {
+    int n = p->traj->head.n_tokens, count = 0;
+    if (p->state > p->traj->n_records) p->state = p->traj->n_records;
+    int rc = reserve(p, n, e);
+    if (rc) return rc;
+    trajectory_state(p->traj, p->state, p->tokens);
+    for (int i = 0; i < n; i++) p->rank[i] = 0, p->written_by[i] = -1, p->written_p[i] = 0;
+    for (int k = 0; k < p->state; k++) {
+        const step_record *r = p->traj->records[k];
+        for (int i = 0; i < r->n_writes; i++) {
+            const step_write *w = &r->writes[i];
+            bool remask = r->kind == STEP_REMASK;
+            p->rank[w->pos] = remask ? 0 : ++count;
+            p->written_by[w->pos] = remask ? -1 : k;
+            p->written_p[w->pos] = w->p;
+        }
+    }
+    return 0;
+}
+
+static int derive_differences(app *a, err *e) {
+    a->n_differs = 0;
+    if (a->n_panes < 2 || !a->panes[0].traj || !a->panes[1].traj) return 0;
+    int n = app_positions(a), n0 = a->panes[0].traj->head.n_tokens, n1 = a->panes[1].traj->head.n_tokens;
+    if (n > a->n_differs_alloc) {
+        free(a->differs);
+        a->differs = mem_new((size_t)n, sizeof *a->differs);
+        a->n_differs_alloc = a->differs ? n : 0;
+        if (!a->differs) return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", n);
+    }
+    for (int i = 0; i < n; i++) {
+        a->differs[i] = i >= n0 || i >= n1 || a->panes[0].tokens[i] != a->panes[1].tokens[i];
+        a->n_differs += a->differs[i];
+    }
+    return 0;
+}
+
+/* Scale of the TIS layer --------------------------------------------- */
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static size_t collect_tis(const step_record *r, double *out, size_t at, size_t cap) {
+    const double *v = r->tis ? r->tis : r->observed_tis;
+    int n = r->tis ? r->n_cand : r->observed_tis ? r->n_observed : 0;
+    for (int i = 0; i < n && at < cap; i++) out[at++] = fabs(v[i]);
+    return at;
+}
+
+/* 95th percentile of |TIS| over all that both panes know, so that one scale serves both and every step. */
+static void derive_clip(app *a) {
+    bool same = true;
+    for (int i = 0; i < a->n_panes; i++) {
+        const trajectory *t = a->panes[i].traj;
+        same = same && a->clip_key[i] == t->n_records + 1 && a->clip_pending[i] == (const void *)t->pending;
+        a->clip_key[i] = t->n_records + 1;
+        a->clip_pending[i] = t->pending;
+    }
+    if (same) return;
+    enum { CAP = 1 << 17 };
+    double *all = mem_new(CAP, sizeof *all);
+    size_t n = 0;
+    for (int i = 0; all && i < a->n_panes; i++) {
+        const trajectory *t = a->panes[i].traj;
+        for (int k = 0; k <= t->n_records; k++) {
+            const step_record *r = trajectory_record_at(t, k);
+            if (r) n = collect_tis(r, all, n, CAP);
+        }
+    }
+    if (n) qsort(all, n, sizeof *all, by_size);
+    a->tis_clip = n ? all[(size_t)(0.95 * (double)(n - 1))] : 0;
+    free(all);
+}
+
+/* Before a frame ------------------------------------------------------ */
+
+static int build_flow(app *a, int i, err *e) {
+    pane *p = &a->panes[i];
+    return flow_build(&p->flow,
+                      &(flow_input){.tokens = p->tokens,
+                                    .n = p->traj->head.n_tokens,
+                                    .width = a->lay.pane[i].canvas.w,
+                                    .mask_id = p->traj->head.mask_id,
+                                    .texts = p->traj->texts},
+                      e);
+}
+
+/* Lines of the tallest canvas so far at this width: text that grows does not move the rest of the screen. */
+static void note_lines(app *a, int cols) {
+    if (a->lines_cols != cols) a->lines = 1;
+    a->lines_cols = cols;
+    for (int i = 0; i < a->n_panes; i++) {
+        if (a->panes[i].flow.lines > a->lines) a->lines = a->panes[i].flow.lines;
+    }
+}
+
+int app_prepare(app *a, int cols, int rows, err *e) {
+    int old_rows = a->lay.rows;
+    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab);
+    if (a->lay.too_small) return 0;
+    for (int i = 0; i < a->n_panes; i++) {
+        int rc = derive(&a->panes[i], e);
+        if (!rc) rc = build_flow(a, i, e);
+        if (rc) return rc;
+    }
+    note_lines(a, cols);
+    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab);
+    int last = app_positions(a) - 1;
+    if (a->cursor > last) a->cursor = last;
+    if (a->cursor < 0) a->cursor = 0;
+    if (old_rows != rows || a->shown_cursor != a->cursor) app_show_cursor(a);
+    a->shown_cursor = a->cursor;
+    derive_clip(a);
+    return derive_differences(a, e);
+}

@@ -1,0 +1,172 @@
+/* app.h - the state of the workbench: panes, the two cursors (step and position), what is shown and how.
+ *
+ * No curses here. Keys come in through keys.h, finished records through app_events, and
+ * screen.h draws it. A pane shows one state of one trajectory; its trajectory is its own when live
+ * and borrowed when a recording is shown, and nothing else differs.
+ */
+#ifndef TABES_TUI_APP_H
+#define TABES_TUI_APP_H
+
+#include "tui/flow.h"
+#include "tui/layout.h"
+#include "tui/tui.h"
+#include "tui/worker.h"
+
+typedef enum layer { LAYER_STATE, LAYER_ENTROPY, LAYER_TIS, LAYER_ORDER, LAYER_PROB, N_LAYERS } layer;
+
+typedef struct pane {
+    const trajectory *traj; /* NULL until the session is open */
+    bool live;
+
+    /* Live only. */
+    trajectory own;
+    const policy *policy;
+    param_set params;
+    uint64_t seed;
+    bool busy;         /* a proposal is on its way */
+    double busy_since; /* clock_now() */
+    int want;          /* steps asked for while busy */
+    bool run;          /* commit every proposal until the end */
+    char error[400];   /* why there is no session or no proposal; empty otherwise */
+
+    int state;  /* the state shown: 0..n_records */
+    int scroll; /* first canvas line shown */
+
+    /* Derived from the above by app_prepare. */
+    int32_t *tokens;  /* of the state shown */
+    int *rank;        /* order of writing from 1, 0: prompt or masked */
+    int *written_by;  /* record that wrote the position, -1: none */
+    double *written_p; /* probability of what was written */
+    flow flow;
+    int n_alloc;
+} pane;
+
+typedef struct app {
+    const model *model; /* NULL in a replay */
+    worker *worker;
+    pane panes[TUI_MAX_PANES];
+    int n_panes, focus, cursor;
+    bool locked;
+
+    layer layer;
+    detail_tab tab;
+    bool legend, diff, help, quit;
+    int help_scroll;
+    bool playing;
+    int speed; /* index of app_speeds */
+    double next_tick;
+    int count, pending_key; /* keys typed so far */
+    char message[500];
+    bool warning; /* the message tells of a failure */
+    const char *record_prefix;
+    char record_stamp[64];
+    bool recorded;
+    double tis_clip; /* of the TIS layer, over both panes; 0 when nothing is scored */
+    int clip_key[TUI_MAX_PANES]; /* what tis_clip was computed from */
+    const void *clip_pending[TUI_MAX_PANES];
+    bool *differs; /* [n positions]: the panes' states differ here */
+    int n_differs, n_differs_alloc;
+
+    palette pal;
+    layout lay;
+    int lines, lines_cols, shown_cursor; /* private to app_prepare */
+} app;
+
+/* What a handler did. */
+enum { TIMELINE_MARGIN = 6 }; /* columns beside the bar */
+
+enum { APP_NONE = 0, APP_REDRAW = 1, APP_QUIT = 2, APP_SUSPEND = 4, APP_REPAINT = 8, APP_MOUSE = 16 };
+
+/* Panes from the options; live sessions are opened here (a session that cannot be opened is an error of the whole). */
+int app_open(app *a, const tui_opts *o, err *e) MUST_CHECK;
+/* False: the worker is still inside a step (see worker_stop). */
+bool app_close(app *a);
+
+/* Takes finished work over from the worker; flags. */
+unsigned app_events(app *a);
+/* Playback: seconds until app_tick has something to do, or -1. */
+double app_wait(const app *a, double now);
+unsigned app_tick(app *a, double now);
+bool app_busy(const app *a);
+
+/* Recompute layout and what is derived from states; call before drawing. */
+int app_prepare(app *a, int cols, int rows, err *e) MUST_CHECK;
+
+void app_say(app *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void app_complain(app *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Reading, for views. */
+static inline const pane *app_pane(const app *a, int i) {
+    return &a->panes[i];
+}
+const step_record *pane_record(const pane *p);    /* of the state shown; NULL at the end or while computing */
+int pane_states(const pane *p);                   /* the last state there is */
+int pane_planned(const pane *p);                  /* steps of the whole decode, as far as known */
+bool pane_complete(const pane *p);                /* nothing is masked in the last state */
+const char *pane_policy(const pane *p);           /* its name */
+double pane_total_entropy(const pane *p, int n, bool *known);
+double entropy_max(const pane *p);                /* ln of the tokens that can be written, at least a little */
+int rank_max(const pane *p);                      /* positions the whole decode unmasks */
+int app_positions(const app *a);                  /* of the longer pane */
+const char *layer_name(layer l);
+double app_speed(const app *a); /* steps per second */
+
+/* Time verbs (step.c). */
+unsigned app_step(app *a, int count);
+unsigned app_back(app *a, int count);
+unsigned app_play(app *a, int count);
+unsigned app_run(app *a, int count);
+unsigned app_rewind(app *a, int count);
+unsigned app_first(app *a, int count);
+unsigned app_last(app *a, int count); /* with a count: that state */
+unsigned app_follow(app *a, int count);
+unsigned app_stop_next(app *a, int count);
+unsigned app_stop_prev(app *a, int count);
+unsigned app_divergence(app *a, int count);
+unsigned app_faster(app *a, int count);
+unsigned app_slower(app *a, int count);
+unsigned app_lock(app *a, int count);
+unsigned app_go(app *a, int pane, int state); /* and the other pane, when locked */
+
+/* Position verbs (move.c). */
+unsigned app_left(app *a, int count);
+unsigned app_right(app *a, int count);
+unsigned app_up(app *a, int count);
+unsigned app_down(app *a, int count);
+unsigned app_next_masked(app *a, int count);
+unsigned app_prev_masked(app *a, int count);
+unsigned app_first_generated(app *a, int count);
+unsigned app_last_generated(app *a, int count);
+unsigned app_page_down(app *a, int count);
+unsigned app_page_up(app *a, int count);
+unsigned app_half_down(app *a, int count);
+unsigned app_half_up(app *a, int count);
+unsigned app_click(app *a, int x, int y);
+unsigned app_wheel(app *a, int x, int y, int lines);
+void app_show_cursor(app *a); /* scroll so that the cursor is seen */
+
+/* Looks (look.c). */
+unsigned app_layer_entropy(app *a, int count);
+unsigned app_layer_tis(app *a, int count);
+unsigned app_layer_order(app *a, int count);
+unsigned app_layer_prob(app *a, int count);
+unsigned app_toggle_legend(app *a, int count);
+unsigned app_toggle_diff(app *a, int count);
+unsigned app_next_tab(app *a, int count);
+unsigned app_candidates(app *a, int count);
+unsigned app_focus_next(app *a, int count);
+unsigned app_open_help(app *a, int count);
+unsigned app_toggle_mouse(app *a, int count);
+unsigned app_repaint(app *a, int count);
+unsigned app_suspend(app *a, int count);
+unsigned app_quit(app *a, int count);
+
+/* Live verbs (live.c). */
+unsigned app_next_policy(app *a, int count);
+unsigned app_prev_policy(app *a, int count);
+unsigned app_restart(app *a, int count);
+unsigned app_record(app *a, int count);
+unsigned app_cancel(app *a, int count);
+void app_commit(app *a, pane *p); /* the pending record becomes a step */
+
+#endif

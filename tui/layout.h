@@ -1,0 +1,31 @@
+/* layout.h - from the size of the terminal to rectangles; a pure function.
+ *
+ * Panes stand side by side. Where there is room each has inspector and candidates under its canvas
+ * and the chart runs along the bottom; where there is not, the detail area shows one of them at a
+ * time (tabs). Rectangles never overlap and lie inside the screen; one that is not shown has h = 0.
+ */
+#ifndef TABES_TUI_LAYOUT_H
+#define TABES_TUI_LAYOUT_H
+
+#include "tui/cells.h"
+
+enum { LAYOUT_MIN_COLS = 80, LAYOUT_MIN_ROWS = 24, LAYOUT_PANES = 2 };
+
+typedef enum detail_tab { TAB_INSPECTOR, TAB_CANDIDATES, TAB_CHART, N_TABS } detail_tab;
+
+typedef struct pane_layout {
+    rect title, summary, canvas, inspector, candidates;
+} pane_layout;
+
+typedef struct layout {
+    int cols, rows, n_panes;
+    bool too_small;
+    bool tabbed; /* detail is shown by tabs */
+    rect title, legend, timeline, tabs, chart, hints, status;
+    pane_layout pane[LAYOUT_PANES];
+} layout;
+
+/* canvas_lines: lines that the longest canvas would like to have; tab: what the detail area shows when there are tabs. */
+layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab);
+
+#endif

@@ -1,0 +1,206 @@
+/* live.c - verbs that need a model: committing, policies, restart, cancelling, recording; and the worker's answers. */
+#include <time.h>
+
+#include "engine/base/clock.h"
+#include "tui/app.h"
+
+static void begin_work(pane *p) {
+    p->busy = true;
+    p->busy_since = clock_now();
+    p->error[0] = '\0';
+}
+
+/* The record is applied here at once; the worker commits the same one and proposes the next. */
+void app_commit(app *a, pane *p) {
+    err e = {0};
+    const step_record *r = record_ref(p->own.pending);
+    if (trajectory_append(&p->own, r, &e)) {
+        app_complain(a, "%s", e.msg);
+        p->run = false;
+    } else {
+        p->state = p->own.n_records;
+        begin_work(p);
+        worker_commit(a->worker, (int)(p - a->panes), r);
+    }
+    record_unref(r);
+}
+
+/* Events -------------------------------------------------------------- */
+
+static void on_opened(app *a, pane *p, worker_event *ev) {
+    trajectory fresh;
+    err e = {0};
+    if (trajectory_init(&fresh, &ev->head, model_texts(a->model), &e)) {
+        app_complain(a, "%s", e.msg);
+        return;
+    }
+    trajectory_release(&p->own);
+    p->own = fresh;
+    p->traj = &p->own;
+    p->state = p->want = 0;
+    p->run = false;
+}
+
+static void on_proposed(app *a, pane *p, worker_event *ev) {
+    p->busy = false;
+    trajectory_set_pending(&p->own, ev->rec);
+    if (!ev->rec) {
+        p->want = 0;
+        p->run = false;
+    } else if (p->want > 0 || p->run) {
+        bool looking = p->state == p->own.n_records;
+        int shown = p->state;
+        if (p->want > 0) p->want--;
+        app_commit(a, p);
+        if (!looking) p->state = shown;
+    }
+}
+
+static void on_failed(app *a, pane *p, worker_event *ev) {
+    p->busy = p->run = false;
+    p->want = 0;
+    a->playing = false;
+    if (ev->kind == EVENT_CANCELLED) {
+        app_say(a, "cancelled; s computes this step again");
+        return;
+    }
+    snprintf(p->error, sizeof p->error, "%s", ev->msg);
+    app_complain(a, "%s: %s", pane_policy(p), ev->msg);
+}
+
+unsigned app_events(app *a) {
+    unsigned flags = APP_NONE;
+    worker_event ev;
+    while (a->worker && worker_next(a->worker, &ev)) {
+        pane *p = &a->panes[ev.pane];
+        if (ev.kind == EVENT_OPENED) {
+            on_opened(a, p, &ev);
+        } else if (ev.kind == EVENT_PROPOSED) {
+            on_proposed(a, p, &ev);
+        } else {
+            on_failed(a, p, &ev);
+        }
+        worker_event_release(&ev);
+        flags |= APP_REDRAW;
+    }
+    return flags;
+}
+
+/* Verbs --------------------------------------------------------------- */
+
+static bool refuse_replay(app *a) {
+    if (a->model) return false;
+    app_say(a, "a recording is not changed: open a model for this");
+    return true;
+}
+
+static void restart(app *a, pane *p) {
+    begin_work(p);
+    p->want = 0;
+    p->run = false;
+    a->playing = false;
+    worker_open(a->worker, (int)(p - a->panes), p->policy, &p->params, p->seed);
+}
+
+unsigned app_restart(app *a, int count) {
+    (void)count;
+    if (refuse_replay(a)) return APP_REDRAW;
+    for (int i = 0; i < a->n_panes; i++) {
+        if (a->locked || i == a->focus) restart(a, &a->panes[i]);
+    }
+    app_say(a, "restarted from state 0");
+    return APP_REDRAW;
+}
+
+/* What a person had set by hand stays set where the new policy has it. */
+static void carry_settings(param_set *to, const param_set *from) {
+    for (int i = 0; i < from->n; i++) {
+        int k = from->given[i] ? param_find(to, from->defs[i]->name) : -1;
+        if (k < 0 || to->defs[k] != from->defs[i]) continue;
+        to->v[k] = from->v[i];
+        to->given[k] = true;
+    }
+}
+
+static unsigned change_policy(app *a, int by) {
+    if (refuse_replay(a)) return APP_REDRAW;
+    pane *p = &a->panes[a->focus];
+    int n = 0, at = 0;
+    for (; policies[n]; n++) {
+        if (policies[n] == p->policy) at = n;
+    }
+    p->policy = policies[((at + by) % n + n) % n];
+    param_set old = p->params;
+    policy_defaults(p->policy, &a->model->tuning, &p->params);
+    carry_settings(&p->params, &old);
+    restart(a, p);
+    if (a->locked) app_go(a, a->focus, 0);
+    app_say(a, "pane %c: %s, from state 0", 'A' + a->focus, p->policy->name);
+    return APP_REDRAW;
+}
+
+unsigned app_next_policy(app *a, int count) {
+    return change_policy(a, count ? count : 1);
+}
+
+unsigned app_prev_policy(app *a, int count) {
+    return change_policy(a, -(count ? count : 1));
+}
+
+unsigned app_cancel(app *a, int count) {
+    (void)count;
+    bool was = a->playing;
+    a->playing = false;
+    for (int i = 0; i < a->n_panes; i++) {
+        was |= a->panes[i].run;
+        a->panes[i].run = false;
+        a->panes[i].want = 0;
+    }
+    if (a->worker && app_busy(a)) {
+        worker_cancel(a->worker);
+        app_say(a, "cancelling");
+    } else {
+        app_say(a, was ? "stopped" : "nothing to cancel; Q quits");
+    }
+    return APP_REDRAW;
+}
+
+/* Recording ----------------------------------------------------------- */
+
+static void make_stamp(app *a) {
+    time_t now = time(NULL);
+    struct tm local;
+    if (a->record_stamp[0]) return;
+    if (!localtime_r(&now, &local) || !strftime(a->record_stamp, sizeof a->record_stamp, "tabes-%Y%m%d-%H%M%S", &local)) {
+        snprintf(a->record_stamp, sizeof a->record_stamp, "tabes");
+    }
+}
+
+unsigned app_record(app *a, int count) {
+    (void)count;
+    if (!a->model) {
+        app_say(a, "this is a recording already");
+        return APP_REDRAW;
+    }
+    make_stamp(a);
+    const char *prefix = a->record_prefix ? a->record_prefix : a->record_stamp;
+    bool same = a->n_panes == 2 && a->panes[0].policy == a->panes[1].policy;
+    char names[2 * 256] = "";
+    size_t used = 0;
+    for (int i = 0; i < a->n_panes; i++) {
+        const pane *p = &a->panes[i];
+        char path[512], side[3] = {'-', (char)('a' + i), '\0'};
+        err e = {0};
+        if (!p->traj) continue;
+        snprintf(path, sizeof path, "%s%s-%s.jsonl", prefix, same ? side : "", pane_policy(p));
+        if (replay_save(p->traj, path, &e)) {
+            app_complain(a, "%s", e.msg);
+            return APP_REDRAW;
+        }
+        int k = snprintf(names + used, sizeof names - used, "%s%s", used ? " and " : "", path);
+        if (k > 0 && used + (size_t)k < sizeof names) used += (size_t)k;
+    }
+    a->recorded = true;
+    app_say(a, "wrote %s", names);
+    return APP_REDRAW;
+}

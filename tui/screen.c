@@ -1,0 +1,57 @@
+/* screen.c - which view goes where. */
+#include "tui/screen.h"
+
+#include "tui/view.h"
+
+static void show(const view *v, const app *a, int i, cells *g, rect r) {
+    if (r.h > 0 && r.w > 0) v->draw(a, i, g, r);
+}
+
+static void draw_too_small(const app *a, cells *g) {
+    char text[80];
+    snprintf(text, sizeof text, "needs %dx%d, have %dx%d", LAYOUT_MIN_COLS, LAYOUT_MIN_ROWS, g->cols, g->rows);
+    int w = cells_measure(text);
+    cells_text(g, w < g->cols ? (g->cols - w) / 2 : 0, g->rows / 2, g->cols, style_of(&a->pal, STYLE_STRONG), text);
+}
+
+static void draw_tabs(const app *a, cells *g, rect r) {
+    static const char *const names[N_TABS] = {"inspector", "candidates", "chart"};
+    style rule = look(a, STYLE_DIM);
+    cells_repeat(g, r.x, r.y, r.w, 0x2500, rule);
+    int x = r.x + 1;
+    for (int i = 0; i < N_TABS; i++) {
+        bool on = (int)a->tab == i;
+        x = cells_printf(g, x, r.y, rect_end(r), look(a, on ? STYLE_STRONG : STYLE_DIM), on ? " [%s] " : "  %s  ", names[i]);
+    }
+    cells_text(g, x, r.y, rect_end(r), rule, " i: next ");
+}
+
+static void draw_pane(const app *a, int i, cells *g) {
+    const pane_layout *p = &a->lay.pane[i];
+    show(&view_pane_title, a, i, g, p->title);
+    show(&view_summary, a, i, g, p->summary);
+    show(&view_canvas, a, i, g, p->canvas);
+    show(&view_inspector, a, i, g, p->inspector);
+    show(&view_candidates, a, i, g, p->candidates);
+}
+
+int screen_draw(app *a, cells *g, err *e) {
+    cells_clear(g);
+    int rc = app_prepare(a, g->cols, g->rows, e);
+    if (rc) return rc;
+    const layout *l = &a->lay;
+    if (l->too_small) {
+        draw_too_small(a, g);
+        return 0;
+    }
+    show(&view_title, a, 0, g, l->title);
+    for (int i = 0; i < a->n_panes; i++) draw_pane(a, i, g);
+    show(&view_legend, a, 0, g, l->legend);
+    show(&view_timeline, a, 0, g, l->timeline);
+    if (l->tabbed) draw_tabs(a, g, l->tabs);
+    show(&view_chart, a, 0, g, l->chart);
+    show(&view_hints, a, 0, g, l->hints);
+    show(&view_status, a, 0, g, l->status);
+    if (a->help) show(&view_help, a, 0, g, (rect){0, 1, l->cols, l->rows - 2});
+    return 0;
+}

@@ -1,0 +1,258 @@
+/* step.c - time verbs: which state a pane shows. In the past they are look-ups; at a live end they commit. */
+#include "engine/base/clock.h"
+#include "tui/app.h"
+
+static const double speeds[] = {0.5, 1, 2, 4, 8, 16, 30, 60};
+enum { N_SPEEDS = (int)(sizeof speeds / sizeof speeds[0]) };
+
+double app_speed(const app *a) {
+    return speeds[a->speed];
+}
+
+/* Does the pane take part in a time verb? */
+static bool takes_part(const app *a, int i) {
+    return a->panes[i].traj && (a->locked || i == a->focus);
+}
+
+static bool at_end(const pane *p) {
+    return !p->traj || (p->state == pane_states(p) && (!p->live || pane_complete(p)));
+}
+
+/* One step of one pane; false at the end. At a live end without a proposal the step is remembered. */
+static bool forward(app *a, pane *p) {
+    if (at_end(p)) return false;
+    if (p->state < pane_states(p)) {
+        p->state++;
+    } else if (p->traj->pending) {
+        app_commit(a, p);
+    } else {
+        p->want++;
+        if (!p->busy) {
+            p->busy = true;
+            p->busy_since = clock_now();
+            p->error[0] = '\0';
+            worker_propose(a->worker, (int)(p - a->panes));
+        }
+    }
+    return true;
+}
+
+/* A verb that names its own state ends playback, and steps still asked for. A pane that runs to its end goes on. */
+static void stop_playing(app *a) {
+    a->playing = false;
+    for (int i = 0; i < a->n_panes; i++) a->panes[i].want = 0;
+}
+
+unsigned app_step(app *a, int count) {
+    a->playing = false;
+    bool moved = false;
+    for (int k = 0; k < (count ? count : 1); k++) {
+        bool any = false;
+        for (int i = 0; i < a->n_panes; i++) {
+            if (takes_part(a, i)) any |= forward(a, &a->panes[i]);
+        }
+        if (!any) break;
+        moved = true;
+    }
+    if (!moved) app_say(a, "the last state: nothing is left to %s", a->model ? "unmask" : "replay");
+    return APP_REDRAW;
+}
+
+unsigned app_back(app *a, int count) {
+    stop_playing(a);
+    bool moved = false;
+    for (int i = 0; i < a->n_panes; i++) {
+        pane *p = &a->panes[i];
+        if (!takes_part(a, i) || !p->state) continue;
+        int by = count ? count : 1;
+        p->state = p->state > by ? p->state - by : 0;
+        moved = true;
+    }
+    if (!moved) app_say(a, "state 0: the start, before any step");
+    return APP_REDRAW;
+}
+
+unsigned app_go(app *a, int index, int state) {
+    stop_playing(a);
+    for (int i = 0; i < a->n_panes; i++) {
+        pane *p = &a->panes[i];
+        if (!p->traj || (!a->locked && i != index)) continue;
+        p->state = state < 0 ? 0 : state > pane_states(p) ? pane_states(p) : state;
+    }
+    return APP_REDRAW;
+}
+
+unsigned app_first(app *a, int count) {
+    (void)count;
+    return app_go(a, a->focus, 0);
+}
+
+/* A live pane computes its way to a state that is not there yet. */
+static void run_to(app *a, pane *p, int state) {
+    int missing = state - pane_states(p);
+    if (missing <= 0 || !p->live) return;
+    p->state = pane_states(p);
+    forward(a, p);
+    p->want = missing - 1 + (p->state == pane_states(p) && p->want ? 1 : 0);
+}
+
+unsigned app_last(app *a, int count) {
+    if (!count) return app_follow(a, 0);
+    app_go(a, a->focus, count);
+    for (int i = 0; i < a->n_panes; i++) {
+        if (takes_part(a, i)) run_to(a, &a->panes[i], count);
+    }
+    const pane *p = &a->panes[a->focus];
+    if (p->traj && !p->live && count > pane_states(p)) app_say(a, "the recording ends at state %d", pane_states(p));
+    return APP_REDRAW;
+}
+
+unsigned app_follow(app *a, int count) {
+    (void)count;
+    stop_playing(a);
+    for (int i = 0; i < a->n_panes; i++) {
+        if (takes_part(a, i)) a->panes[i].state = pane_states(&a->panes[i]);
+    }
+    return APP_REDRAW;
+}
+
+/* Playing ------------------------------------------------------------- */
+
+static bool all_at_end(const app *a) {
+    for (int i = 0; i < a->n_panes; i++) {
+        if (!at_end(&a->panes[i])) return false;
+    }
+    return true;
+}
+
+unsigned app_play(app *a, int count) {
+    (void)count;
+    if (a->playing) {
+        a->playing = false;
+        app_say(a, "paused");
+        return APP_REDRAW;
+    }
+    if (all_at_end(a)) {
+        for (int i = 0; i < a->n_panes; i++) a->panes[i].state = 0;
+    }
+    a->playing = true;
+    a->next_tick = clock_now();
+    return APP_REDRAW;
+}
+
+unsigned app_tick(app *a, double now) {
+    if (!a->playing || now < a->next_tick) return APP_NONE;
+    a->next_tick += 1.0 / app_speed(a);
+    if (a->next_tick < now) a->next_tick = now;
+    for (int i = 0; i < a->n_panes; i++) {
+        pane *p = &a->panes[i];
+        bool waits = p->busy && p->traj && p->state == pane_states(p);
+        if (!waits) forward(a, p);
+    }
+    if (all_at_end(a)) {
+        a->playing = false;
+        app_say(a, "the end; Space plays from the start, D shows the first divergence");
+    }
+    return APP_REDRAW;
+}
+
+double app_wait(const app *a, double now) {
+    if (!a->playing) return -1;
+    double left = a->next_tick - now;
+    bool all_wait = true; /* for the worker, whose events end the poll */
+    for (int i = 0; i < a->n_panes; i++) {
+        const pane *p = &a->panes[i];
+        if (!at_end(p) && !(p->busy && p->state == pane_states(p))) all_wait = false;
+    }
+    if (all_wait && left < 0.02) left = 0.02;
+    return left > 0 ? left : 0;
+}
+
+unsigned app_run(app *a, int count) {
+    (void)count;
+    stop_playing(a);
+    for (int i = 0; i < a->n_panes; i++) {
+        pane *p = &a->panes[i];
+        if (!takes_part(a, i)) continue;
+        p->state = pane_states(p);
+        if (at_end(p)) continue;
+        p->run = true;
+        forward(a, p);
+    }
+    return APP_REDRAW;
+}
+
+unsigned app_rewind(app *a, int count) {
+    return app_first(a, count);
+}
+
+unsigned app_faster(app *a, int count) {
+    a->speed += count ? count : 1;
+    if (a->speed >= N_SPEEDS) a->speed = N_SPEEDS - 1;
+    app_say(a, "%g steps per second", app_speed(a));
+    return APP_REDRAW;
+}
+
+unsigned app_slower(app *a, int count) {
+    a->speed -= count ? count : 1;
+    if (a->speed < 0) a->speed = 0;
+    app_say(a, "%g steps per second", app_speed(a));
+    return APP_REDRAW;
+}
+
+/* Stops --------------------------------------------------------------- */
+
+static bool writes_at(const step_record *r, int pos) {
+    for (int i = 0; i < r->n_writes; i++) {
+        if (r->writes[i].pos == pos) return true;
+    }
+    return false;
+}
+
+static unsigned find_stop(app *a, int by) {
+    const pane *p = &a->panes[a->focus];
+    if (!p->traj) return APP_NONE;
+    for (int n = p->state + by; n > 0 && n <= pane_states(p); n += by) {
+        if (writes_at(p->traj->records[n - 1], a->cursor)) return app_go(a, a->focus, n);
+    }
+    app_say(a, "position %d is not written %s state %d", a->cursor, by > 0 ? "after" : "before", p->state);
+    return APP_REDRAW;
+}
+
+unsigned app_stop_next(app *a, int count) {
+    (void)count;
+    return find_stop(a, 1);
+}
+
+unsigned app_stop_prev(app *a, int count) {
+    (void)count;
+    return find_stop(a, -1);
+}
+
+unsigned app_divergence(app *a, int count) {
+    (void)count;
+    const pane *p = a->panes;
+    if (a->n_panes < 2 || !p[0].traj || !p[1].traj) {
+        app_say(a, "there is one pane: nothing to compare");
+        return APP_REDRAW;
+    }
+    int pos = 0, n = trajectory_divergence(p[0].traj, p[1].traj, &pos);
+    if (n < 0) {
+        int common = pane_states(&p[0]) < pane_states(&p[1]) ? pane_states(&p[0]) : pane_states(&p[1]);
+        app_say(a, "no divergence in states 0..%d", common);
+        return APP_REDRAW;
+    }
+    stop_playing(a);
+    for (int i = 0; i < a->n_panes; i++) a->panes[i].state = n;
+    a->cursor = pos;
+    app_say(a, "first divergence: state %d, position %d", n, pos);
+    return APP_REDRAW;
+}
+
+unsigned app_lock(app *a, int count) {
+    (void)count;
+    a->locked = !a->locked;
+    if (a->locked) app_go(a, a->focus, a->panes[a->focus].state);
+    app_say(a, a->locked ? "panes locked: they step together" : "panes unlocked: verbs go to the focused pane");
+    return APP_REDRAW;
+}

@@ -1,0 +1,108 @@
+/* text.c - UTF-8, widths, and the filter between token bytes and the screen. */
+#define _XOPEN_SOURCE_EXTENDED 1
+#include "tui/text.h"
+
+#include <wchar.h>
+
+enum { NEWLINE_MARK = 0x21B5, TAB_MARK = 0x2192 };
+
+int utf8_decode(const char *s, size_t n, uint32_t *cp) {
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    if (!n) return -1;
+    unsigned char b = (unsigned char)s[0];
+    int len = b < 0x80 ? 1 : b >= 0xC2 && b < 0xE0 ? 2 : b >= 0xE0 && b < 0xF0 ? 3 : b >= 0xF0 && b < 0xF5 ? 4 : 0;
+    if (!len) return 0;
+    uint32_t v = len == 1 ? b : b & (0x7FU >> len);
+    for (int i = 1; i < len; i++) {
+        if ((size_t)i >= n) return -1;
+        unsigned char c = (unsigned char)s[i];
+        if ((c & 0xC0) != 0x80) return 0;
+        v = v << 6 | (c & 0x3F);
+    }
+    if (v < least[len] || v > 0x10FFFF || (v >= 0xD800 && v < 0xE000)) return 0;
+    *cp = v;
+    return len;
+}
+
+int utf8_encode(uint32_t cp, char buf[4]) {
+    if (cp < 0x80) {
+        buf[0] = (char)cp;
+        return 1;
+    }
+    int len = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
+    static const unsigned char lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
+    for (int i = len - 1; i > 0; i--, cp >>= 6) buf[i] = (char)(0x80 | (cp & 0x3F));
+    buf[0] = (char)(lead[len] | cp);
+    return len;
+}
+
+/* Characters that steer the terminal or the reading order, or that nobody can see. */
+static bool is_unsafe(uint32_t cp) {
+    return cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || cp == 0xAD || cp == 0x61C || cp == 0x180E ||
+           (cp >= 0x200B && cp <= 0x200F) || (cp >= 0x2028 && cp <= 0x202E) || (cp >= 0x2060 && cp <= 0x206F) ||
+           cp == 0xFEFF || (cp >= 0xFFF9 && cp <= 0xFFFB) || (cp >= 0xE0000 && cp <= 0xE0FFF) ||
+           (cp >= 0xFE00 && cp <= 0xFE0F);
+}
+
+int text_width(uint32_t cp) {
+    return is_unsafe(cp) ? -1 : wcwidth((wchar_t)cp);
+}
+
+static int spell(const char *text, int n, glyph *out) {
+    for (int i = 0; i < n; i++) out[i] = (glyph){.cp = {(unsigned char)text[i]}, .width = 1};
+    return n;
+}
+
+static int spell_hex(const char *before, uint32_t value, int min_digits, glyph *out) {
+    char text[TEXT_MAX_GLYPHS];
+    int n = 0, digits = min_digits;
+    while (digits < 8 && value >> (4 * digits)) digits++;
+    while (*before) text[n++] = *before++;
+    for (int i = digits - 1; i >= 0; i--) text[n++] = "0123456789ABCDEF"[value >> (4 * i) & 0xF];
+    text[n++] = '>';
+    return spell(text, n, out);
+}
+
+static bool combine(glyph *last, uint32_t cp) {
+    if (!last) return false;
+    for (int i = 1; i < GLYPH_POINTS; i++) {
+        if (last->cp[i]) continue;
+        last->cp[i] = cp;
+        return true;
+    }
+    return true; /* more marks than a cell holds: the rest is not drawn */
+}
+
+int text_next(const char *s, size_t n, glyph *last, glyph *out, size_t *used) {
+    uint32_t cp = 0;
+    int len = utf8_decode(s, n, &cp);
+    *used = len > 0 ? (size_t)len : 1;
+    if (len <= 0) return spell_hex("<", (unsigned char)s[0], 2, out);
+    int width = text_width(cp);
+    if (width < 0) return spell_hex("<U+", cp, 4, out);
+    if (!width) {
+        if (combine(last, cp)) return 0;
+        *out = (glyph){.cp = {0x25CC, cp}, .width = 1}; /* a mark with nothing to sit on: dotted circle */
+        return 1;
+    }
+    *out = (glyph){.cp = {cp}, .width = width};
+    return 1;
+}
+
+int text_glyphs(const char *s, size_t n, glyph *out, int max) {
+    int count = 0;
+    while (n && count < max) {
+        glyph next[TEXT_MAX_GLYPHS];
+        size_t used = 1;
+        int k = 1;
+        if (*s == '\n' || *s == '\t') {
+            next[0] = (glyph){.cp = {*s == '\n' ? NEWLINE_MARK : TAB_MARK}, .width = 1};
+        } else {
+            k = text_next(s, n, count ? &out[count - 1] : NULL, next, &used);
+        }
+        for (int i = 0; i < k && count < max; i++) out[count++] = next[i];
+        s += used;
+        n -= used;
+    }
+    return count;
+}

@@ -1,0 +1,165 @@
+/* tui.c - the loop: wait for a key, the worker or the clock; change the app; draw one frame. */
+#include "tui/tui.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "tui/keys.h"
+#include "tui/screen.h"
+#include "tui/term.h"
+
+enum { FRAMES_PER_SECOND = 30, BUSY_POLL_MS = 250 };
+
+typedef struct loop {
+    app a;
+    cells grid;
+    unsigned flags;
+    double last_frame;
+    bool hangup;
+} loop;
+
+static int timeout_ms(const loop *l) {
+    double now = clock_now(), wait = app_wait(&l->a, now);
+    if (l->flags & APP_REDRAW) {
+        double frame = l->last_frame + 1.0 / FRAMES_PER_SECOND - now;
+        if (frame < 0) frame = 0;
+        if (wait < 0 || frame < wait) wait = frame;
+    }
+    if (wait < 0) return app_busy(&l->a) ? BUSY_POLL_MS : -1;
+    return (int)(wait * 1000) + (wait > 0);
+}
+
+/* Sleeps until there is something to do. */
+static void wait_input(loop *l) {
+    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+    if (l->a.worker) fds[1].fd = worker_fd(l->a.worker);
+    int n = poll(fds, 2, timeout_ms(l));
+    if (n == 0 && app_busy(&l->a)) l->flags |= APP_REDRAW; /* elapsed time */
+    if (n > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) l->hangup = true;
+}
+
+static unsigned handle(loop *l, const term_input *in) {
+    switch (in->event) {
+    case TERM_KEY:
+        return in->key < 0 ? APP_NONE : keys_press(&l->a, in->key);
+    case TERM_CLICK:
+        return l->a.help ? APP_NONE : app_click(&l->a, in->x, in->y);
+    case TERM_WHEEL:
+        if (l->a.help) return keys_press(&l->a, in->lines > 0 ? 'j' : 'k');
+        return app_wheel(&l->a, in->x, in->y, in->lines);
+    case TERM_RESIZE:
+        return APP_REDRAW | APP_REPAINT;
+    default:
+        return APP_NONE;
+    }
+}
+
+static void take_input(loop *l) {
+    for (term_input in; !(l->flags & APP_QUIT) && (in = term_read()).event != TERM_NONE;) {
+        l->flags |= handle(l, &in);
+        if (l->flags & APP_SUSPEND) term_suspend();
+        if (l->flags & APP_MOUSE) term_toggle_mouse();
+        if (l->flags & APP_REPAINT) term_repaint();
+        l->flags &= ~(unsigned)(APP_SUSPEND | APP_MOUSE | APP_REPAINT);
+    }
+}
+
+static int draw(loop *l, err *e) {
+    int cols, rows, rc = 0;
+    term_size(&cols, &rows);
+    if (l->grid.cols != cols || l->grid.rows != rows) {
+        cells_release(&l->grid);
+        rc = cells_init(&l->grid, cols, rows, l->a.pal.ascii, e);
+    }
+    if (!rc) rc = screen_draw(&l->a, &l->grid, e);
+    if (rc) return rc;
+    term_draw(&l->grid);
+    l->last_frame = clock_now();
+    l->flags &= ~(unsigned)APP_REDRAW;
+    return 0;
+}
+
+static int run(loop *l, err *e) {
+    int rc = draw(l, e);
+    while (!rc && !(l->flags & APP_QUIT) && !l->hangup) {
+        wait_input(l);
+        take_input(l);
+        if (l->flags & APP_QUIT) break;
+        l->flags |= app_events(&l->a) | app_tick(&l->a, clock_now());
+        bool due = clock_now() >= l->last_frame + 1.0 / FRAMES_PER_SECOND;
+        if (l->flags & APP_REDRAW && due) rc = draw(l, e);
+    }
+    return rc;
+}
+
+/* Keys given beforehand ----------------------------------------------- */
+
+/* Until the worker has answered and nothing plays. */
+static void settle(app *a) {
+    while (app_busy(a) || a->playing) {
+        struct pollfd fd = {.fd = a->worker ? worker_fd(a->worker) : -1, .events = POLLIN};
+        if (app_busy(a)) poll(&fd, 1, 100);
+        app_events(a);
+        app_tick(a, a->next_tick);
+    }
+}
+
+static int press_all(app *a, cells *g, const char *keys, err *e) {
+    int rc = screen_draw(a, g, e);
+    for (size_t n = keys ? strlen(keys) : 0; !rc && n && !a->quit;) {
+        uint32_t cp = 0;
+        int used = utf8_decode(keys, n, &cp);
+        if (used <= 0) return err_set(e, ERR_BAD_ARGUMENT, "keys: not UTF-8");
+        keys_press(a, (int)cp);
+        settle(a);
+        rc = screen_draw(a, g, e);
+        keys += used;
+        n -= (size_t)used;
+    }
+    return rc;
+}
+
+/* With and without a terminal ----------------------------------------- */
+
+/* The first frame's grid, with the keys pressed on it. */
+static int begin(loop *l, const tui_opts *o, err *e) {
+    int cols, rows;
+    term_size(&cols, &rows);
+    int rc = cells_init(&l->grid, cols, rows, l->a.pal.ascii, e);
+    return rc || !o->keys || !*o->keys ? rc : press_all(&l->a, &l->grid, o->keys, e);
+}
+
+int tui_run(const tui_opts *o, err *e) {
+    loop l = {0};
+    palette pal;
+    int rc = term_check(e);
+    if (!rc) rc = app_open(&l.a, o, e);
+    if (rc) return rc;
+    rc = term_open(o, &pal, e);
+    if (!rc) {
+        l.a.pal = pal;
+        rc = begin(&l, o, e);
+        if (!rc) rc = run(&l, e);
+        term_close();
+    }
+    cells_release(&l.grid);
+    bool stopped = app_close(&l.a);
+    return rc ? rc : stopped ? 0 : TUI_STILL_COMPUTING;
+}
+
+int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) {
+    app a;
+    cells g = {0};
+    int rc = app_open(&a, o, e);
+    if (rc) return rc;
+    a.pal = (palette){.mode = MODE_NONE, .ascii = o->ascii};
+    settle(&a);
+    rc = cells_init(&g, cols, rows, o->ascii, e);
+    if (!rc) rc = press_all(&a, &g, o->keys, e);
+    if (!rc) cells_dump(&g, out);
+    cells_release(&g);
+    bool stopped = app_close(&a);
+    return rc ? rc : stopped ? 0 : TUI_STILL_COMPUTING;
+}

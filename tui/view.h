@@ -1,0 +1,51 @@
+/* view.h - a view draws one thing from the app's state into its rectangle; it changes nothing.
+ *
+ * One file and one table per view. Views that show one pane get its index; the others ignore it.
+ */
+#ifndef TABES_TUI_VIEW_H
+#define TABES_TUI_VIEW_H
+
+#include "tui/app.h"
+
+typedef struct view {
+    const char *name;
+    void (*draw)(const app *a, int i, cells *g, rect r);
+} view;
+
+extern const view view_canvas, view_candidates, view_chart, view_help, view_hints, view_inspector, view_legend, view_pane_title,
+    view_status, view_summary, view_timeline, view_title;
+
+/* A look by its role. */
+static inline style look(const app *a, style_role r) {
+    return style_of(&a->pal, r);
+}
+
+static inline style run_look(const app *a, int i) {
+    return style_of(&a->pal, i ? STYLE_RUN_B : STYLE_RUN_A);
+}
+
+/* Looks over one another: colours of `over` where it has some, attributes of both. */
+static inline style look_over(style base, style over) {
+    return (style){over.fg >= 0 ? over.fg : base.fg, over.bg >= 0 ? over.bg : base.bg, base.attr | over.attr};
+}
+
+static inline int rect_end(rect r) {
+    return r.x + r.w;
+}
+
+/* A line being written from left to right. What does not fit before `end` is left out whole. */
+typedef struct pen {
+    const app *a;
+    cells *g;
+    int x, y, end;
+} pen;
+
+static inline pen pen_at(const app *a, cells *g, rect r, int row) {
+    return (pen){a, g, r.x + 1, r.y + row, r.x + r.w};
+}
+
+bool pen_text(pen *p, style_role role, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* "label value", the label dim, and two columns of air. */
+bool pen_field(pen *p, const char *label, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+#endif

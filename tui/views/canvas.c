@@ -1,0 +1,199 @@
+/* canvas.c - the tokens of one state. A colour layer fills slots; state, cursor and differences are also told by glyphs and
+ * attributes, so the canvas reads without colour. */
+#include "tui/view.h"
+
+/* What the canvas knows about a position before it draws it. */
+typedef struct place {
+    int pos;
+    bool masked, prompt, fresh, candidate, next, differs;
+    double x;    /* place on the layer's ramp */
+    bool scored; /* the layer has a value here */
+} place;
+
+static const step_record *previous(const pane *p) {
+    return p->state > 0 ? p->traj->records[p->state - 1] : NULL;
+}
+
+static bool written_by(const step_record *r, int pos) {
+    for (int i = 0; r && i < r->n_writes; i++) {
+        if (r->writes[i].pos == pos) return true;
+    }
+    return false;
+}
+
+/* Value of a position in the layer, mapped to 0..1; false when it has none. */
+static bool layer_value(const app *a, const pane *p, const step_record *r, int pos, double *x) {
+    int k = r ? record_masked_index(r, pos) : -1;
+    double v;
+    switch (a->layer) {
+    case LAYER_ENTROPY:
+        if (k < 0 || !r->entropy) return false;
+        *x = r->entropy[k] / entropy_max(p);
+        return true;
+    case LAYER_TIS:
+        if (k < 0 || !record_tis_at(r, pos, &v)) return false;
+        *x = a->tis_clip > 0 ? 0.5 + 0.5 * v / a->tis_clip : 0.5;
+        return true;
+    case LAYER_ORDER:
+        if (!p->rank[pos]) return false;
+        *x = rank_max(p) > 1 ? (double)(p->rank[pos] - 1) / (rank_max(p) - 1) : 0;
+        return true;
+    case LAYER_PROB:
+        if (p->rank[pos]) {
+            *x = p->written_p[pos];
+        } else if (k < 0 || !r->confidence) {
+            return false;
+        } else {
+            *x = r->confidence[k];
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+static place look_up(const app *a, const pane *p, int pos) {
+    const step_record *r = pane_record(p);
+    place at = {.pos = pos, .masked = p->tokens[pos] == p->traj->head.mask_id};
+    at.prompt = !at.masked && p->written_by[pos] < 0;
+    at.fresh = !at.masked && written_by(previous(p), pos);
+    at.candidate = at.masked && r && record_cand_index(r, pos) >= 0;
+    at.next = at.masked && written_by(r, pos);
+    at.differs = a->diff && a->n_differs && a->differs[pos];
+    at.scored = layer_value(a, p, r, pos, &at.x);
+    return at;
+}
+
+static ramp layer_ramp(layer l) {
+    return l == LAYER_ENTROPY ? RAMP_ENTROPY : l == LAYER_TIS ? RAMP_SIGNED : RAMP_SEA;
+}
+
+static style place_look(const app *a, const place *at) {
+    style_role role = at->masked ? at->next ? STYLE_NEXT : at->candidate ? STYLE_CANDIDATE : STYLE_MASKED
+                      : at->fresh ? STYLE_FRESH
+                      : at->prompt ? STYLE_PROMPT
+                                   : STYLE_WRITTEN;
+    style s = look(a, role);
+    if (at->scored) {
+        unsigned attr = s.attr & ~(unsigned)ATTR_DIM;
+        s = look_over(s, ramp_style(&a->pal, layer_ramp(a->layer), at->x));
+        s.attr = attr;
+    }
+    if (at->differs) s.attr |= ATTR_UNDER;
+    return s;
+}
+
+/* The sign of a masked position. In a layer it repeats the value, so that colour is not needed. */
+static uint32_t mask_sign(const app *a, const place *at) {
+    if (a->layer == LAYER_TIS && at->scored) return ramp_shade(&a->pal, RAMP_SIGNED, at->x);
+    if (a->layer == LAYER_TIS) return 0xB7;
+    if (at->scored && a->pal.mode == MODE_NONE) return ramp_shade(&a->pal, layer_ramp(a->layer), at->x);
+    if (at->next) return 0x2593;
+    if (at->scored) return ' ';
+    return at->candidate ? 0x2592 : 0x2591;
+}
+
+typedef struct brush {
+    const app *a;
+    const pane *p;
+    cells *g;
+    rect r;
+} brush;
+
+/* Screen row of a canvas line, or -1 when it is scrolled away. */
+static int row_of(const brush *b, int line) {
+    int y = line - b->p->scroll;
+    return y < 0 || y >= b->r.h ? -1 : b->r.y + y;
+}
+
+static void draw_mask(const brush *b, const flow_slot *s, const place *at, style st) {
+    int y = row_of(b, s->y), x = b->r.x + s->x;
+    if (y < 0) return;
+    uint32_t sign = mask_sign(b->a, at);
+    bool free_width = !b->p->flow.grid;
+    int from = free_width && s->w > 1 ? 1 : 0, n = s->w - from;
+    if (at->scored) cells_repeat(b->g, x + from, y, n, ' ', st);
+    if (free_width) {
+        cells_repeat(b->g, x + from, y, n, sign, st);
+    } else {
+        cells_char(b->g, x + (s->w > 1 ? 1 : 0), y, sign, st);
+    }
+}
+
+/* In the order layer a grid shows the rank in place of the token. */
+static bool draw_rank(const brush *b, const flow_slot *s, const place *at, style st) {
+    int y = row_of(b, s->y);
+    if (b->a->layer != LAYER_ORDER || !b->p->flow.grid || !at->scored || y < 0) return false;
+    char text[16];
+    int n = snprintf(text, sizeof text, "%d", b->p->rank[at->pos]);
+    if (n > s->w) return false;
+    int x = b->r.x + s->x;
+    cells_repeat(b->g, x, y, s->w, ' ', st);
+    cells_text(b->g, x + (s->w - n + 1) / 2, y, x + s->w, st, text);
+    return true;
+}
+
+static void draw_token(const brush *b, const flow_slot *s, const place *at, style st) {
+    const flow *f = &b->p->flow;
+    if (draw_rank(b, s, at, st)) return;
+    int y = row_of(b, s->y);
+    if (f->grid && at->scored && y >= 0) cells_repeat(b->g, b->r.x + s->x, y, s->w, ' ', st);
+    for (int k = 0; k < s->count; k++) {
+        const flow_glyph *c = &f->glyphs[s->first + k];
+        if ((y = row_of(b, c->y)) < 0) continue;
+        style own = c->mark && !at->scored ? look(b->a, STYLE_MARK) : st;
+        own.attr |= st.attr & ATTR_UNDER;
+        cells_glyph(b->g, b->r.x + c->x, y, rect_end(b->r), &c->g, own);
+    }
+}
+
+/* A grid has a free column left of each token: the sign of a difference stands there. */
+static void draw_difference(const brush *b, const flow_slot *s, style st) {
+    int y = row_of(b, s->y);
+    if (y < 0 || b->p->flow.grid < 3) return;
+    style mark = look(b->a, STYLE_DIFFER);
+    mark.attr &= ~(unsigned)ATTR_UNDER;
+    mark.bg = st.bg;
+    if (st.bg >= 0) mark.fg = st.fg;
+    cells_char(b->g, b->r.x + s->x, y, 0x2260, mark);
+}
+
+static void draw_cursor(const brush *b) {
+    if (b->a->cursor >= b->p->flow.n) return;
+    const flow_slot *s = &b->p->flow.slots[b->p->flow.slots[b->a->cursor].owner];
+    int y = row_of(b, s->y);
+    if (y < 0) return;
+    for (int x = b->r.x + s->x; x < b->r.x + s->x + s->w && x < rect_end(b->r); x++) {
+        cell *c = &b->g->at[y * b->g->cols + x];
+        c->look.attr ^= ATTR_REVERSE;
+        c->look.attr &= ~(unsigned)ATTR_DIM;
+    }
+}
+
+static void draw_more(const brush *b) {
+    int below = b->p->flow.lines - b->p->scroll - b->r.h;
+    style dim = look(b->a, STYLE_DIM);
+    if (b->p->scroll > 0) cells_char(b->g, rect_end(b->r) - 1, b->r.y, 0x2191, dim);
+    if (below > 0) cells_char(b->g, rect_end(b->r) - 1, b->r.y + b->r.h - 1, 0x2193, dim);
+}
+
+static void draw(const app *a, int pane_index, cells *g, rect r) {
+    const pane *p = app_pane(a, pane_index);
+    brush b = {a, p, g, r};
+    for (int i = 0; i < p->flow.n; i++) {
+        const flow_slot *s = &p->flow.slots[i];
+        if (s->owner != i) continue;
+        place at = look_up(a, p, i);
+        style st = place_look(a, &at);
+        if (at.masked) {
+            draw_mask(&b, s, &at, st);
+        } else {
+            draw_token(&b, s, &at, st);
+        }
+        if (at.differs) draw_difference(&b, s, st);
+    }
+    draw_cursor(&b);
+    draw_more(&b);
+}
+
+const view view_canvas = {"canvas", draw};

@@ -1,0 +1,123 @@
+/* chart.c - total entropy ΣH by state, both panes over one scale, drawn in braille dots: A is a line, B every other dot, so
+ * that the two differ without colour. ASCII draws 'a' and 'b'. */
+#include "tui/view.h"
+
+enum { AXIS = 7, DOTS_X = 2, DOTS_Y = 4 };
+
+typedef struct plot {
+    rect r; /* of the dots */
+    int states;
+    double top;
+} plot;
+
+static double highest(const app *a) {
+    double top = 0;
+    for (int i = 0; i < a->n_panes; i++) {
+        const pane *p = app_pane(a, i);
+        for (int n = 0; n <= pane_states(p); n++) {
+            bool known;
+            double v = pane_total_entropy(p, n, &known);
+            if (known && v > top) top = v;
+        }
+    }
+    return top;
+}
+
+static int dot_x(const plot *k, int n) {
+    int w = k->r.w * DOTS_X - 1;
+    return k->states > 0 ? (int)((long)n * w / k->states) : 0;
+}
+
+static int dot_y(const plot *k, double v) {
+    int h = k->r.h * DOTS_Y - 1;
+    int y = k->top > 0 ? (int)((1 - v / k->top) * h + 0.5) : h;
+    return y < 0 ? 0 : y > h ? h : y;
+}
+
+static void put_dot(const app *a, cells *g, const plot *k, int i, int x, int y) {
+    static const unsigned char bits[DOTS_Y][DOTS_X] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
+    cell *c = &g->at[(k->r.y + y / DOTS_Y) * g->cols + k->r.x + x / DOTS_X];
+    style own = run_look(a, i);
+    own.attr = 0;
+    if (g->ascii) {
+        c->cp[0] = c->cp[0] == (i ? 'a' : 'b') ? '*' : i ? 'b' : 'a';
+        c->look = own;
+        return;
+    }
+    bool shared = c->cp[0] > 0x2800 && c->cp[0] <= 0x28FF && c->look.fg != own.fg;
+    uint32_t old = c->cp[0] >= 0x2800 && c->cp[0] <= 0x28FF ? c->cp[0] : 0x2800;
+    c->cp[0] = old | bits[y % DOTS_Y][x % DOTS_X];
+    if (!shared) c->look = own;
+}
+
+static void draw_line(const app *a, cells *g, const plot *k, int i) {
+    const pane *p = app_pane(a, i);
+    int last_x = -1, last_y = 0;
+    for (int n = 0; n <= pane_states(p); n++) {
+        bool known;
+        double v = pane_total_entropy(p, n, &known);
+        if (!known) continue;
+        int x = dot_x(k, n), y = dot_y(k, v);
+        if (last_x < 0) last_x = x, last_y = y;
+        for (int at = last_x; at <= x; at++) {
+            int between = x > last_x ? last_y + (y - last_y) * (at - last_x) / (x - last_x) : y;
+            if (!i || at % 2 == 0 || at == x) put_dot(a, g, k, i, at, between);
+        }
+        last_x = x;
+        last_y = y;
+    }
+}
+
+static void draw_axes(const app *a, cells *g, const plot *k, rect r) {
+    style dim = look(a, STYLE_DIM);
+    cells_printf(g, r.x, k->r.y, k->r.x, dim, "%6.1f", k->top);
+    cells_printf(g, r.x, k->r.y + k->r.h - 1, k->r.x, dim, "%6.1f", 0.0);
+    for (int y = 0; y < k->r.h; y++) cells_char(g, k->r.x - 1, k->r.y + y, 0x2502, dim);
+    int y = k->r.y + k->r.h;
+    if (y >= r.y + r.h) return;
+    char last[16];
+    int n = snprintf(last, sizeof last, "%d", k->states);
+    cells_text(g, k->r.x, y, rect_end(r), dim, "0");
+    cells_text(g, rect_end(r) - n, y, rect_end(r), dim, last);
+}
+
+/* The state that each pane shows, under the axis. */
+static void draw_now(const app *a, cells *g, const plot *k) {
+    int y = k->r.y + k->r.h;
+    for (int i = 0; i < a->n_panes; i++) {
+        const pane *p = app_pane(a, i);
+        int x = k->r.x + dot_x(k, p->state) / DOTS_X;
+        bool same = i && p->state == app_pane(a, 0)->state;
+        style st = same ? look(a, STYLE_STRONG) : run_look(a, i);
+        cells_printf(g, x, y, rect_end(k->r), st, "\u25B2");
+    }
+}
+
+static void draw_key(const app *a, cells *g, rect r) {
+    pen w = {a, g, r.x + 1, r.y, rect_end(r)};
+    pen_text(&w, STYLE_DIM, "\u03A3H nats by step   ");
+    for (int i = 0; i < a->n_panes; i++) {
+        const pane *p = app_pane(a, i);
+        bool known;
+        double v = pane_total_entropy(p, p->state, &known);
+        pen_text(&w, i ? STYLE_RUN_B : STYLE_RUN_A, "%c %s ", 'A' + i, pane_policy(p));
+        if (known) pen_text(&w, STYLE_PLAIN, "%.2f", v);
+        pen_text(&w, STYLE_PLAIN, "   ");
+    }
+}
+
+static void draw(const app *a, int i, cells *g, rect r) {
+    (void)i;
+    plot k = {.r = {r.x + AXIS, r.y + 1, r.w - AXIS - 1, r.h - 2}, .top = highest(a)};
+    for (int n = 0; n < a->n_panes; n++) {
+        int planned = pane_planned(app_pane(a, n));
+        if (planned > k.states) k.states = planned;
+    }
+    draw_key(a, g, r);
+    if (k.r.h < 1 || k.r.w < 8) return;
+    for (int n = a->n_panes - 1; n >= 0; n--) draw_line(a, g, &k, n);
+    draw_axes(a, g, &k, r);
+    draw_now(a, g, &k);
+}
+
+const view view_chart = {"chart", draw};

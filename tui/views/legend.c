@@ -1,0 +1,90 @@
+/* legend.c - what the colours and signs of the canvas mean: ramp, ends, unit. */
+#include "tui/view.h"
+
+enum { RAMP_CELLS = 14 };
+
+static int draw_ramp(const app *a, cells *g, int x, int y, ramp r) {
+    for (int i = 0; i < RAMP_CELLS; i++) {
+        double v = (i + 0.5) / RAMP_CELLS;
+        uint32_t sign = a->pal.mode == MODE_NONE || r == RAMP_SIGNED ? ramp_shade(&a->pal, r, v) : ' ';
+        cells_char(g, x++, y, sign, ramp_style(&a->pal, r, v));
+    }
+    return x;
+}
+
+static int item(const app *a, cells *g, int x, rect r, style_role role, const char *sign, const char *label) {
+    if (x + cells_measure(sign) + 1 + cells_measure(label) > rect_end(r)) return x;
+    x = cells_text(g, x, r.y, rect_end(r), look(a, role), sign);
+    return cells_text(g, x + 1, r.y, rect_end(r), look(a, STYLE_DIM), label) + 3;
+}
+
+static int draw_state(const app *a, cells *g, int x, rect r) {
+    x = item(a, g, x, r, STYLE_MASKED, "\u2591", "masked");
+    x = item(a, g, x, r, STYLE_CANDIDATE, "\u2592", "candidate");
+    x = item(a, g, x, r, STYLE_NEXT, "\u2593", "next");
+    x = item(a, g, x, r, STYLE_FRESH, "x", "just unmasked");
+    x = item(a, g, x, r, STYLE_WRITTEN, "x", "unmasked");
+    return item(a, g, x, r, STYLE_PROMPT, "x", "prompt");
+}
+
+static const char *tis_names(const app *a, char *buf, int size) {
+    int used = 0;
+    buf[0] = '\0';
+    const char *before = NULL;
+    for (int i = 0; i < a->n_panes; i++) {
+        const step_record *r = pane_record(app_pane(a, i));
+        const char *name = !r ? NULL : r->tis_name ? r->tis_name : r->observed_name;
+        if (!name || (before && !strcmp(before, name)) || used >= size) continue;
+        used += snprintf(buf + used, (size_t)(size - used), "%s%s", before ? " | " : "", name);
+        before = name;
+    }
+    return buf;
+}
+
+static void draw_layer(const app *a, cells *g, int x, rect r) {
+    const pane *p = app_pane(a, a->focus);
+    style dim = look(a, STYLE_DIM);
+    int end = rect_end(r);
+    char names[128];
+    if (a->layer == LAYER_ENTROPY) {
+        x = cells_text(g, x, r.y, end, dim, "H  0 ");
+        x = draw_ramp(a, g, x, r.y, RAMP_ENTROPY);
+        cells_printf(g, x, r.y, end, dim, " %.2f nats = ln %d", entropy_max(p), p->traj->head.n_vocab - 1);
+    } else if (a->layer == LAYER_TIS && a->tis_clip > 0) {
+        x = cells_printf(g, x, r.y, end, dim, "TIS  %.3g ", -a->tis_clip);
+        x = draw_ramp(a, g, x, r.y, RAMP_SIGNED);
+        cells_printf(g, x, r.y, end, dim, " %+.3g nats, clipped at 95 %%   \u00B7 not scored   %s", a->tis_clip,
+                     tis_names(a, names, sizeof names));
+    } else if (a->layer == LAYER_TIS) {
+        cells_text(g, x, r.y, end, dim, "TIS  nothing is scored   \u00B7 not scored");
+    } else if (a->layer == LAYER_ORDER) {
+        x = cells_text(g, x, r.y, end, dim, "order  first 1 ");
+        x = draw_ramp(a, g, x, r.y, RAMP_SEA);
+        cells_printf(g, x, r.y, end, dim, " %d last unmasked", rank_max(p));
+    } else {
+        x = cells_text(g, x, r.y, end, dim, "p  0 ");
+        x = draw_ramp(a, g, x, r.y, RAMP_SEA);
+        cells_text(g, x, r.y, end, dim, " 1   of the likeliest token; once unmasked, of the token written");
+    }
+}
+
+static void draw(const app *a, int i, cells *g, rect r) {
+    (void)i;
+    if (!a->legend) return;
+    int end = rect_end(r);
+    if (a->n_panes == 2 && a->diff) {
+        char text[48];
+        snprintf(text, sizeof text, "%d differ", a->n_differs);
+        int w = cells_measure(text) + 3;
+        cells_text(g, end - w + 1, r.y, end, look(a, STYLE_DIFFER), "\u2260");
+        cells_text(g, end - w + 3, r.y, end, look(a, STYLE_DIM), text);
+        r.w -= w + 2;
+    }
+    if (a->layer == LAYER_STATE) {
+        draw_state(a, g, r.x + 1, r);
+    } else {
+        draw_layer(a, g, r.x + 1, r);
+    }
+}
+
+const view view_legend = {"legend", draw};

@@ -1,0 +1,49 @@
+/* timeline.c - one bar from the first to the last state: what is computed, where the panes are, where they part. */
+#include "tui/view.h"
+
+static int column_of(const rect *bar, int n, int last) {
+    return bar->x + (last > 0 ? (int)((long)n * (bar->w - 1) / last) : 0);
+}
+
+static int last_state(const app *a) {
+    int last = 0;
+    for (int i = 0; i < a->n_panes; i++) {
+        int n = pane_planned(app_pane(a, i));
+        if (n > last) last = n;
+    }
+    return last;
+}
+
+static void draw_panes(const app *a, cells *g, const rect *bar, int last) {
+    bool same = a->n_panes == 2 && app_pane(a, 0)->state == app_pane(a, 1)->state;
+    for (int i = a->n_panes - 1; i >= 0; i--) {
+        int x = column_of(bar, app_pane(a, i)->state, last);
+        if (same || a->n_panes == 1) {
+            cells_char(g, x, bar->y, 0x25CF, look(a, STYLE_STRONG));
+        } else {
+            cells_char(g, x, bar->y, (uint32_t)('A' + i), run_look(a, i));
+        }
+    }
+}
+
+static void draw(const app *a, int i, cells *g, rect r) {
+    (void)i;
+    const pane *p = app_pane(a, a->focus);
+    if (!p->traj) return;
+    rect bar = {r.x + TIMELINE_MARGIN, r.y, r.w - 2 * TIMELINE_MARGIN, 1};
+    int last = last_state(a), here = column_of(&bar, p->state, last), computed = column_of(&bar, pane_states(p), last);
+    style dim = look(a, STYLE_DIM), mark = look(a, STYLE_MARK);
+    cells_printf(g, r.x, r.y, bar.x - 1, look(a, STYLE_STRONG), "%*d", TIMELINE_MARGIN - 1, p->state);
+    cells_printf(g, bar.x + bar.w + 1, r.y, rect_end(r), dim, "%d", last);
+    for (int x = bar.x; x < bar.x + bar.w; x++) {
+        bool taken = x <= here, known = x <= computed;
+        cells_char(g, x, r.y, taken ? 0x2501 : known ? 0x2500 : 0xB7, taken ? look(a, STYLE_PLAIN) : known ? dim : mark);
+    }
+    if (a->n_panes == 2 && app_pane(a, 1)->traj) {
+        int n = trajectory_divergence(app_pane(a, 0)->traj, app_pane(a, 1)->traj, NULL);
+        if (n >= 0) cells_char(g, column_of(&bar, n, last), r.y, 0x2260, look(a, STYLE_DIFFER));
+    }
+    draw_panes(a, g, &bar, last);
+}
+
+const view view_timeline = {"timeline", draw};
