@@ -1,0 +1,146 @@
+/* cli.c - what all commands share besides options: messages, help texts and signals. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <string.h>
+
+atomic_bool cli_cancelled;
+
+/* Messages ------------------------------------------------------------ */
+
+static int exit_code(int code) {
+    switch (code) {
+    case ERR_OK:
+        return EXIT_OK;
+    case ERR_CANCELLED:
+        return EXIT_INTERRUPTED;
+    case ERR_NO_MEMORY:
+    case ERR_IO:
+    case ERR_DIFFERS:
+        return EXIT_FAILED;
+    default:
+        return EXIT_USAGE;
+    }
+}
+
+int cli_report(const err *e) {
+    fprintf(stderr, "tabes: %s\n", e->msg[0] ? e->msg : status_text(e->code));
+    return exit_code(e->code);
+}
+
+int cli_report_input(const err *e) {
+    int code = cli_report(e);
+    return e->code == ERR_IO ? EXIT_USAGE : code;
+}
+
+int cli_usage_error(const command *c, const char *fmt, ...) {
+    char line[400];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    for (char *s = line; *s; s++) {
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
+    }
+    fprintf(stderr, "tabes %s: %s (see tabes %s --help)\n", c->name, line, c->name);
+    return EXIT_USAGE;
+}
+
+int cli_finish(int code) {
+    if (!fflush(stdout) && !ferror(stdout)) return code;
+    fprintf(stderr, "tabes: standard output: %s\n", strerror(errno));
+    return EXIT_FAILED;
+}
+
+/* Help ---------------------------------------------------------------- */
+
+enum { HELP_COLUMNS = 100, HELP_INDENT = 12 };
+
+void cli_print_wrapped(const char *text, int indent) {
+    size_t width = (size_t)(HELP_COLUMNS - indent);
+    while (*text) {
+        size_t line = strlen(text);
+        if (line > width) {
+            line = width;
+            while (line && text[line] != ' ') line--;
+            if (!line) line = width;
+        }
+        printf("%*s%.*s\n", indent, "", (int)line, text);
+        text += line;
+        while (*text == ' ') text++;
+    }
+}
+
+/* The first policy with a parameter of that name prints it, so each appears once. */
+static bool printed_before(int p, const char *name) {
+    for (int i = 0; i < p; i++) {
+        for (const param_def *const *d = policies[i]->params; *d; d++) {
+            if (!strcmp((*d)->name, name)) return true;
+        }
+    }
+    return false;
+}
+
+/* Which policies have it, unless all do. */
+static void print_owners(const char *name) {
+    char list[400] = "of";
+    size_t used = 2;
+    int n = 0, owners = 0;
+    for (; policies[n]; n++) {
+        for (const param_def *const *d = policies[n]->params; *d; d++) {
+            if (strcmp((*d)->name, name) || used >= sizeof list) continue;
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s %s", owners++ ? "," : "",
+                                     policies[n]->name);
+        }
+    }
+    if (owners < n) cli_print_wrapped(list, HELP_INDENT);
+}
+
+static void print_choices(const param_def *d) {
+    char list[200] = "one of";
+    size_t used = 6;
+    for (const char *const *c = d->choices; *c && used < sizeof list; c++) {
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s %s", c == d->choices ? "" : ",", *c);
+    }
+    cli_print_wrapped(list, HELP_INDENT);
+}
+
+static void print_param_help(const param_def *d) {
+    static const char *const values[] = {"N", "X", "on|off", "NAME"};
+    printf("      --%s %s\n", d->name, values[d->type]);
+    cli_print_wrapped(d->help, HELP_INDENT);
+    if (d->type == PARAM_CHOICE) print_choices(d);
+    print_owners(d->name);
+}
+
+int cli_help(const command *c) {
+    fputs(c->usage, stdout);
+    if (c->policy_flags) {
+        puts("\nPolicy parameters (defaults and ranges: tabes policies):");
+        for (int p = 0; policies[p]; p++) {
+            for (const param_def *const *d = policies[p]->params; *d; d++) {
+                if (printed_before(p, (*d)->name)) continue;
+                print_param_help(*d);
+            }
+        }
+    }
+    return cli_finish(EXIT_OK);
+}
+
+/* Signals ------------------------------------------------------------- */
+
+static void on_signal(int sig) {
+    if (atomic_exchange(&cli_cancelled, true)) {
+        signal(sig, SIG_DFL);
+        raise(sig);
+    }
+}
+
+void cli_catch_signals(void) {
+    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+}

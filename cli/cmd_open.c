@@ -1,0 +1,90 @@
+/* cmd_open.c - the workbench on a model: two policies side by side from the same start. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/screen_args.h"
+
+static int open_main(int argc, char **argv);
+
+const command cmd_open = {
+    .name = "open",
+    .summary = "the workbench: two policies side by side, step by step",
+    .usage = "usage: tabes [open] [-m MODEL] [-p TEXT | --prompt-file FILE | --prompt-tokens IDS] [OPTIONS]\n"
+             "\n"
+             "Without a prompt the bundled models show a bundled one. Two policies show side by side "
+             "(default: confidence and\n"
+             "boe; name them with --policy A --policy B); a parameter goes to both where both have it. Press "
+             "? inside for the\n"
+             "keys.\n"
+             "\n" HELP_MODEL HELP_PROMPT HELP_POLICY HELP_SEED
+             "      --record PREFIX     `R` writes PREFIX-<policy>.jsonl (default: "
+             "tabes-<date>-<time>)\n" HELP_SCREEN,
+    .policy_flags = true,
+    .run = open_main,
+};
+
+/* Prompts that come with the bundled models; `length` masks are appended. */
+typedef struct bundled_prompt {
+    const char *model, *file;
+    int length;
+} bundled_prompt;
+
+static const bundled_prompt bundled_prompts[] = {{"sudoku", "sudoku.txt", 0}, {"story", "story.txt", 40}};
+
+/* Fills in prompt and length when none is given. `path` must outlive the arguments. */
+static int choose_prompt(cli_args *a, const model *m, char *path, size_t size, err *e) {
+    if (cli_has_prompt(a)) return 0;
+    const char *name = denoiser_get_info(m->d)->name;
+    for (size_t i = 0; i < sizeof bundled_prompts / sizeof bundled_prompts[0]; i++) {
+        const bundled_prompt *b = &bundled_prompts[i];
+        if (strcmp(name, b->model) || cli_bundled_path("prompts", b->file, path, size)) continue;
+        a->prompt_file = path;
+        if (a->length < 0) a->length = b->length;
+        return 0;
+    }
+    return err_set(e, ERR_BAD_ARGUMENT,
+                   "model %s needs a prompt: give -p TEXT, --prompt-file FILE or --prompt-tokens IDS", name);
+}
+
+static int show(cli_args *a, const model *m, const screen_args *s, const char *record,
+                bool *still_computing) {
+    char path[4096];
+    int32_t *prompt = NULL;
+    int n = 0;
+    err e = {0};
+    int rc = choose_prompt(a, m, path, sizeof path, &e);
+    if (!rc) rc = cli_read_prompt(a, m, &prompt, &n, &e);
+    if (rc) return cli_report_input(&e);
+    tui_opts o = {
+        .model = m, .prompt = prompt, .n_prompt = n, .n_panes = a->n_policies, .record_prefix = record};
+    o.length = cli_length(a, m, prompt, n);
+    for (int i = 0; i < a->n_policies; i++) {
+        o.panes[i] = (tui_pane){a->policies[i].policy, a->policies[i].params, a->seed};
+    }
+    int code = screen_show(&cmd_open, s, &o, still_computing);
+    free(prompt);
+    return code;
+}
+
+static int open_main(int argc, char **argv) {
+    screen_args s = {0};
+    const char *record = NULL;
+    const cli_extra extra[] = {{"record", 0, &record, NULL}, SCREEN_EXTRA(s), {0}};
+    cli_args a = {.default_policies = "confidence,boe", .max_policies = TUI_MAX_PANES};
+    int rc = cli_parse(&a, &cmd_open, CLI_MODEL | CLI_PROMPT | CLI_POLICY | CLI_SEED, extra, argc, argv);
+    if (rc >= 0) return rc;
+    model m;
+    err e = {0};
+    if (cli_open_model(&a, &m, &e)) return cli_report_input(&e);
+    bool still_computing;
+    rc = show(&a, &m, &s, record, &still_computing);
+    if (still_computing) {
+        /* A step is still inside the model on the worker's thread: end without running what exit() would tear
+         * down. */
+        fflush(NULL);
+        _exit(rc);
+    }
+    model_close(&m);
+    return rc;
+}

@@ -1,0 +1,45 @@
+/* cmd_replay.c - the workbench on recordings; no model is needed. */
+#include "cli/screen_args.h"
+
+static int replay_main(int argc, char **argv);
+
+const command cmd_replay = {
+    .name = "replay",
+    .summary = "one or two recordings in the workbench, without a model",
+    .usage = "usage: tabes replay FILE [FILE] [OPTIONS]\n"
+             "\n"
+             "A file that was cut short opens with the steps that are whole; a note says so.\n"
+             "\n" HELP_SCREEN,
+    .run = replay_main,
+};
+
+static int load(cli_args *a, replay **files, err *e) {
+    for (int i = 0; i < a->n_operands; i++) {
+        int rc = replay_load(&files[i], a->operands[i], e);
+        if (rc) return rc;
+        if (files[i]->truncated) fprintf(stderr, "tabes: %s: %s\n", a->operands[i], files[i]->note);
+    }
+    return 0;
+}
+
+static int replay_main(int argc, char **argv) {
+    screen_args s = {0};
+    const cli_extra extra[] = {SCREEN_EXTRA(s), {0}};
+    cli_args a = {0};
+    int rc = cli_parse(&a, &cmd_replay, CLI_OPERANDS, extra, argc, argv);
+    if (rc >= 0) return rc;
+    if (a.n_operands < 1 || a.n_operands > TUI_MAX_PANES) {
+        return cli_usage_error(&cmd_replay, "expected one or two recordings, found %d", a.n_operands);
+    }
+    replay *files[TUI_MAX_PANES] = {0};
+    err e = {0};
+    if (load(&a, files, &e)) {
+        rc = cli_report_input(&e);
+    } else {
+        bool still_computing;
+        tui_opts o = {.replays = files, .n_replays = a.n_operands};
+        rc = screen_show(&cmd_replay, &s, &o, &still_computing);
+    }
+    for (int i = 0; i < TUI_MAX_PANES; i++) replay_close(files[i]);
+    return rc;
+}

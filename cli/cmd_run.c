@@ -1,0 +1,245 @@
+/* cmd_run.c - a whole decode without a screen. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/args.h"
+#include "cli/doc.h"
+#include "engine/base/clock.h"
+#include "replay/replay.h"
+
+static int run_main(int argc, char **argv);
+
+const command cmd_run = {
+    .name = "run",
+    .summary = "decode a prompt and print the text",
+    .usage = "usage: tabes run [-m MODEL] (-p TEXT | --prompt-file FILE | --prompt-tokens IDS) [OPTIONS]\n"
+             "\n"
+             "Prints what was generated: the new text when the prompt has no blanks, the whole text when it "
+             "has. Special\n"
+             "tokens are left out and the text ends before the first end-of-text token of the generated "
+             "part. A model\n"
+             "without a tokenizer prints ids. Progress goes to standard error when that is a terminal.\n"
+             "Interrupting with Ctrl-C stops after the step in flight; a recording then holds the finished "
+             "steps.\n"
+             "\n" HELP_MODEL HELP_PROMPT HELP_POLICY "                          (default boe)\n" HELP_SEED
+             "      --record FILE       write the trajectory (JSON Lines)\n"
+             "      --tokens-out        print the ids of the whole sequence, prompt included, as one JSON "
+             "array\n" HELP_JSON HELP_QUIET,
+    .policy_flags = true,
+    .run = run_main,
+};
+
+/* One run from options to result. */
+typedef struct run {
+    cli_args args;
+    const char *record;
+    bool tokens_out;
+    model m;
+    int32_t *prompt;
+    int n_prompt;
+    bool blanks; /* the prompt has masks */
+    session *s;
+    recorder *rec;
+    trajectory traj;
+    double started;
+} run;
+
+/* Progress ------------------------------------------------------------- */
+
+static bool shows_progress(const run *r) {
+    return !r->args.quiet && isatty(STDERR_FILENO);
+}
+
+static void show_progress(const run *r) {
+    if (!shows_progress(r)) return;
+    traj_totals done = trajectory_totals(&r->traj, r->traj.n_records);
+    int total = 0;
+    for (int i = 0; i < r->traj.head.n_tokens; i++) total += r->traj.head.start[i] == r->traj.head.mask_id;
+    double seconds = clock_now() - r->started, rate = seconds > 0 ? done.n_written / seconds : 0;
+    int left = rate > 0 ? (int)((total - done.n_written) / rate + 0.5) : 0;
+    fprintf(stderr, "\r%d/%d tokens  step %d  %.1f tokens/s  ETA %d:%02d\033[K", done.n_written, total,
+            r->traj.n_records, rate, left / 60, left % 60);
+}
+
+static void clear_progress(const run *r) {
+    if (shows_progress(r) && r->traj.n_records) fputs("\r\033[K", stderr);
+}
+
+/* Deciding ------------------------------------------------------------- */
+
+static void note_untuned(const run *r) {
+    const param_set *p = &r->args.policies[0].params;
+    int i = param_find(p, "lambda"), off = param_find(p, "anti-collapse");
+    if (r->args.quiet || i < 0 || p->given[i] || p->v[i] > 0 || r->m.tuning.tuned) return;
+    if (off >= 0 && p->given[off]) return;
+    fputs("tabes: anti-collapse off (untuned): the model has no tabes.json and --lambda is not given\n",
+          stderr);
+}
+
+static int open_session(run *r, err *e) {
+    cli_args *a = &r->args;
+    int rc = cli_read_prompt(a, &r->m, &r->prompt, &r->n_prompt, e);
+    if (rc) return rc;
+    int32_t mask = denoiser_get_info(r->m.d)->mask_id;
+    for (int i = 0; i < r->n_prompt; i++) r->blanks |= r->prompt[i] == mask;
+    const session_opts o = {.prompt = r->prompt,
+                            .n_prompt = r->n_prompt,
+                            .length = cli_length(a, &r->m, r->prompt, r->n_prompt),
+                            .policy = a->policies[0].policy,
+                            .params = a->policies[0].params,
+                            .seed = a->seed,
+                            .cancel = &cli_cancelled};
+    return session_open(&r->s, r->m.d, &o, e);
+}
+
+static int open_trajectory(run *r, err *e) {
+    traj_header head;
+    session_header(r->s, &head);
+    int rc = trajectory_init(&r->traj, &head, model_texts(&r->m), e);
+    if (!rc && r->record) rc = recorder_open(&r->rec, r->record, &r->traj.head, model_texts(&r->m), e);
+    return rc;
+}
+
+static int one_step(run *r, const step_record *rec, err *e) {
+    int rc = session_commit(r->s, rec, e);
+    if (!rc && r->rec) rc = recorder_step(r->rec, rec, e);
+    if (!rc) rc = trajectory_append(&r->traj, rec, e);
+    return rc;
+}
+
+static int all_steps(run *r, err *e) {
+    r->started = clock_now();
+    int rc = 0;
+    while (!rc && !session_done(r->s)) {
+        const step_record *rec = NULL;
+        rc = cli_cancelled ? err_set(e, ERR_CANCELLED, "cancelled") : session_propose(r->s, &rec, e);
+        if (rc || !rec) break;
+        rc = one_step(r, rec, e);
+        record_unref(rec);
+        if (!rc) show_progress(r);
+    }
+    clear_progress(r);
+    if (!rc && r->rec) rc = recorder_finish(r->rec, &r->traj, e);
+    return rc;
+}
+
+/* Results -------------------------------------------------------------- */
+
+/* The part a person wants to read; see the command's help. */
+static void result_text(const run *r, const int32_t *tokens, int n, strbuf *out) {
+    int from = r->blanks ? 0 : r->n_prompt, to = n;
+    int32_t eos = denoiser_get_info(r->m.d)->eos_id;
+    for (int i = r->n_prompt; i < to; i++) {
+        if (eos >= 0 && tokens[i] == eos) to = i;
+    }
+    tokenizer_decode(r->m.tok, tokens + from, to - from, false, out);
+}
+
+static int print_ids(const int32_t *tokens, int n, err *e) {
+    doc j;
+    doc_init(&j);
+    doc_ids(&j, NULL, tokens, n);
+    return doc_print(&j, e);
+}
+
+static int print_json(const run *r, const int32_t *tokens, int n, const strbuf *text, err *e) {
+    traj_totals sum = trajectory_totals(&r->traj, r->traj.n_records);
+    const denoiser_info *info = denoiser_get_info(r->m.d);
+    doc j;
+    doc_init(&j);
+    doc_object(&j, NULL);
+    doc_object(&j, "model");
+    doc_string(&j, "name", info->name);
+    doc_string(&j, "fingerprint", info->fingerprint);
+    doc_end(&j);
+    doc_string(&j, "policy", r->args.policies[0].policy->name);
+    doc_params(&j, "params", &r->traj.head.params);
+    doc_uint(&j, "seed", r->args.seed);
+    if (text) {
+        doc_bytes(&j, "text", text->data, text->len);
+    } else {
+        doc_null(&j, "text");
+    }
+    doc_ids(&j, "tokens", tokens, n);
+    doc_int(&j, "n_prompt", r->n_prompt);
+    doc_int(&j, "steps", r->traj.n_records);
+    doc_real(&j, "nfe", sum.nfe);
+    doc_int(&j, "backward_rows", sum.backward_rows);
+    doc_real(&j, "ms", sum.ms);
+    if (r->record) {
+        doc_string(&j, "record", r->record);
+    } else {
+        doc_null(&j, "record");
+    }
+    doc_end(&j);
+    return doc_print(&j, e);
+}
+
+static void print_text(const strbuf *text) {
+    strbuf clean;
+    strbuf_init(&clean, SIZE_MAX / 4);
+    text_clean(&clean, text->data, text->len, true);
+    puts(clean.data);
+    strbuf_release(&clean);
+}
+
+static int print_result(const run *r, err *e) {
+    int n;
+    const int32_t *tokens = session_tokens(r->s, &n);
+    if (r->tokens_out || (!r->m.tok && !r->args.json)) return print_ids(tokens, n, e);
+    strbuf text;
+    strbuf_init(&text, SIZE_MAX / 4);
+    if (r->m.tok) result_text(r, tokens, n, &text);
+    int rc = 0;
+    if (r->args.json) {
+        rc = print_json(r, tokens, n, r->m.tok ? &text : NULL, e);
+    } else {
+        print_text(&text);
+    }
+    strbuf_release(&text);
+    return rc;
+}
+
+static int report_stop(const run *r, err *e) {
+    if (e->code != ERR_CANCELLED) return cli_report(e);
+    if (r->record) {
+        err_set(e, ERR_CANCELLED, "interrupted; %s holds %d whole steps", r->record, r->traj.n_records);
+    } else {
+        err_set(e, ERR_CANCELLED, "interrupted after %d steps", r->traj.n_records);
+    }
+    return cli_report(e);
+}
+
+/* Everything up to the first step is input: a failure there leaves nothing behind. */
+static int run_opened(run *r, err *e) {
+    cli_catch_signals();
+    int rc = open_session(r, e);
+    if (!rc) rc = open_trajectory(r, e);
+    if (rc) return cli_report_input(e);
+    note_untuned(r);
+    rc = all_steps(r, e);
+    if (!rc) rc = print_result(r, e);
+    return rc ? report_stop(r, e) : EXIT_OK;
+}
+
+static int run_main(int argc, char **argv) {
+    run r = {.args = {.default_policies = "boe"}};
+    const cli_extra extra[] = {{"record", 0, &r.record, NULL}, {"tokens-out", 0, NULL, &r.tokens_out}, {0}};
+    unsigned groups = CLI_MODEL | CLI_PROMPT | CLI_POLICY | CLI_SEED | CLI_JSON | CLI_QUIET;
+    int code = cli_parse(&r.args, &cmd_run, groups, extra, argc, argv);
+    if (code >= 0) return code;
+    if (r.tokens_out && r.args.json)
+        return cli_usage_error(&cmd_run, "give only one of --tokens-out and --json");
+    if (!cli_has_prompt(&r.args))
+        return cli_usage_error(&cmd_run, "no prompt; give -p, --prompt-file or --prompt-tokens");
+    err e = {0};
+    if (cli_open_model(&r.args, &r.m, &e)) return cli_report_input(&e);
+    code = run_opened(&r, &e);
+    recorder_close(r.rec);
+    trajectory_release(&r.traj);
+    session_close(r.s);
+    free(r.prompt);
+    model_close(&r.m);
+    return code;
+}

@@ -1,0 +1,471 @@
+/* cmd_score.c - the scores of one state, every number of them, for scripts and for the curious.
+ *
+ * The state gets one forward pass; the chosen policy scores it as a session would, and the optional parts
+ * (other triples, influence, truth) are computed over the policy's own candidates from that same pass.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/args.h"
+#include "cli/doc.h"
+
+static int score_main(int argc, char **argv);
+
+const command cmd_score = {
+    .name = "score",
+    .summary = "every score of one state",
+    .usage =
+        "usage: tabes score [-m MODEL] (--tokens IDS | -p TEXT | ...) [OPTIONS]\n"
+        "\n"
+        "Scores the masked positions of one state: entropy, confidence, gate, soft write, TIS, the policy's "
+        "score. Arrays\n"
+        "over masked positions and over candidates are in ascending order of position; entropies are in "
+        "nats.\n"
+        "\n" HELP_MODEL
+        "      --tokens IDS        the state as a JSON array of token ids, masks included\n" HELP_PROMPT
+            HELP_POLICY "                          (default boe)\n"
+        "      --t N               steps left, for annealing (default: all of them, --steps)\n"
+        "      --tis LIST          triples lookahead/objective/active, comma separated, or all\n"
+        "                          (default: the policy's own)\n"
+        "      --logits            add the logits of the masked rows, mask column left out (with --json)\n"
+        "      --influence         add D[j][i], how much settling candidate i lowers the entropy at j (with "
+        "--json)\n"
+        "      --truth             add the true relaxed and the expected discrete reduction of every "
+        "candidate\n"
+        "      --samples N         draws per candidate of --truth above 1024 ids (default 64)\n" HELP_SEED
+            HELP_JSON HELP_QUIET,
+    .policy_flags = true,
+    .run = score_main,
+};
+
+enum { MAX_TRIPLES = 32, DEFAULT_SAMPLES = 64, ENUMERATED_VOCAB = 1024 };
+
+typedef struct triple_result {
+    char name[TRIPLE_NAME];
+    const double *tis; /* [n_cand] */
+} triple_result;
+
+typedef struct scores {
+    cli_args args;
+    const char *tokens_text, *t_text, *tis_text, *samples_text;
+    bool logits, influence, truth;
+    model m;
+    int32_t *tokens;
+    int n_tokens;
+    pass *p;
+    step_record *rec;
+    decision dec;
+    int samples;
+
+    /* Over candidates; in rec->mem. cand: indices into masked. */
+    int *cand;
+    float *soft;
+    double *gate, *delta_norm, *self, *D, *soft_red, *hard_red, *hard_se;
+    bool enumerated;
+    triple_result triples[MAX_TRIPLES];
+    int n_triples;
+} scores;
+
+/* The state ------------------------------------------------------------- */
+
+static int read_tokens(scores *s, err *e) {
+    const denoiser_info *info = denoiser_get_info(s->m.d);
+    if (s->tokens_text)
+        return cli_parse_ids(s->tokens_text, "--tokens", info->n_vocab, &s->tokens, &s->n_tokens, e);
+    int n_prompt, rc = cli_read_prompt(&s->args, &s->m, &s->tokens, &n_prompt, e);
+    if (rc) return rc;
+    int more = cli_length(&s->args, &s->m, s->tokens, n_prompt);
+    int32_t *all = realloc(s->tokens, ((size_t)n_prompt + (size_t)more + 1) * sizeof *all);
+    if (!all) return err_set(e, ERR_NO_MEMORY, "out of memory");
+    s->tokens = all;
+    for (int i = 0; i < more; i++) all[n_prompt + i] = info->mask_id;
+    s->n_tokens = n_prompt + more;
+    return 0;
+}
+
+static void *take(scores *s, size_t n, size_t size, err *e) {
+    void *p = arena_new(&s->rec->mem, n, size);
+    if (!p) err_set(e, ERR_NO_MEMORY, "out of memory");
+    return p;
+}
+
+static int forward(scores *s, const int *masked, int n_masked, err *e) {
+    row_ref *rows = take(s, (size_t)n_masked, sizeof *rows, e);
+    if (!rows) return ERR_NO_MEMORY;
+    for (int i = 0; i < n_masked; i++) rows[i] = (row_ref){0, masked[i]};
+    const sequence seq = {s->tokens, s->n_tokens};
+    const forward_req q = {
+        .seqs = &seq, .n_seqs = 1, .rows = rows, .n_rows = n_masked, .keep = true, .cancel = &cli_cancelled};
+    s->p = pass_new();
+    if (!s->p) return err_set(e, ERR_NO_MEMORY, "out of memory");
+    return denoiser_forward(s->m.d, &q, s->p, e);
+}
+
+/* What the forward pass knows, into the record. */
+static int fill_known(scores *s, int n, err *e) {
+    step_record *r = s->rec;
+    double *entropy = take(s, (size_t)n, sizeof *entropy, e),
+           *confidence = take(s, (size_t)n, sizeof *confidence, e),
+           *margin = take(s, (size_t)n, sizeof *margin, e);
+    int32_t *argmax = take(s, (size_t)n, sizeof *argmax, e);
+    if (!entropy || !confidence || !margin || !argmax) return ERR_NO_MEMORY;
+    r->entropy = entropy;
+    r->confidence = confidence;
+    r->margin = margin;
+    r->argmax = argmax;
+    for (int i = 0; i < n; i++) {
+        const k_row_stats *k = pass_stats(s->p, i);
+        entropy[i] = k->entropy;
+        confidence[i] = k->confidence;
+        margin[i] = k->margin;
+        argmax[i] = k->argmax;
+        r->total_entropy += k->entropy;
+    }
+    return 0;
+}
+
+static int open_state(scores *s, err *e) {
+    const denoiser_info *info = denoiser_get_info(s->m.d);
+    int rc = read_tokens(s, e);
+    if (rc) return rc;
+    if (s->n_tokens > info->max_len) {
+        return err_set(e, ERR_BAD_ARGUMENT, "the state has %d tokens, the model's context %d", s->n_tokens,
+                       info->max_len);
+    }
+    s->rec = record_new();
+    int *masked = s->rec ? take(s, (size_t)s->n_tokens, sizeof *masked, e) : NULL;
+    if (!masked) return err_set(e, ERR_NO_MEMORY, "out of memory");
+    int n = 0;
+    for (int i = 0; i < s->n_tokens; i++) {
+        if (s->tokens[i] == info->mask_id) masked[n++] = i;
+    }
+    if (!n)
+        return err_set(e, ERR_BAD_ARGUMENT, "nothing to score: no token is the mask, id %d",
+                       (int)info->mask_id);
+    s->rec->masked = masked;
+    s->rec->n_masked = n;
+    rc = forward(s, masked, n, e);
+    return rc ? rc : fill_known(s, n, e);
+}
+
+/* The policy ------------------------------------------------------------ */
+
+/* Which step of how many this state is: T from --steps (or one step per `budget` tokens), t from --t. */
+static int open_decision(scores *s, err *e) {
+    const cli_policy *c = &s->args.policies[0];
+    int n = s->rec->n_masked, steps = param_int(&c->params, "steps"),
+        budget = param_int(&c->params, "budget");
+    int T = steps ? steps : (n + budget - 1) / budget;
+    int64_t t = T;
+    int rc = s->t_text ? cli_parse_int(s->t_text, "--t", 1, T, &t, e) : 0;
+    if (rc) return rc;
+    if (steps && !c->params.given[param_find(&c->params, "budget")]) {
+        budget = session_quota(n, T, 0, T - (int)t);
+        if (budget < 1) budget = 1;
+    }
+    s->rec->step = T - (int)t;
+    s->rec->t = (int)t;
+    s->rec->T = T;
+    s->dec = (decision){.state = {.d = s->m.d,
+                                  .p = s->p,
+                                  .tokens = s->tokens,
+                                  .n_tokens = s->n_tokens,
+                                  .masked = s->rec->masked,
+                                  .n_masked = n,
+                                  .cancel = &cli_cancelled},
+                        .params = &c->params,
+                        .step = s->rec->step,
+                        .t = (int)t,
+                        .T = T,
+                        .budget = budget < n ? budget : n,
+                        .seed = s->args.seed,
+                        .rec = s->rec};
+    return c->policy->score(&s->dec, e);
+}
+
+/* Gate, soft writes and self terms of the policy's candidates. */
+static int fill_candidates(scores *s, err *e) {
+    const step_record *r = s->rec;
+    const denoiser_info *info = denoiser_get_info(s->m.d);
+    size_t n = (size_t)r->n_cand;
+    s->cand = take(s, n, sizeof *s->cand, e);
+    s->gate = take(s, n, sizeof *s->gate, e);
+    s->delta_norm = take(s, n, sizeof *s->delta_norm, e);
+    s->self = take(s, n, sizeof *s->self, e);
+    s->soft = take(s, n * (size_t)info->d_model, sizeof *s->soft, e);
+    if (!s->cand || !s->gate || !s->delta_norm || !s->self || !s->soft) return ERR_NO_MEMORY;
+    for (int i = 0; i < r->n_cand; i++) {
+        s->cand[i] = record_masked_index(r, r->cand[i]);
+        s->gate[i] = score_gate(r->entropy[s->cand[i]], info->n_vocab);
+    }
+    int rc = score_soft(&s->dec.state, s->cand, r->n_cand, s->soft, s->delta_norm, e);
+    if (!rc) rc = score_self_local(&s->dec.state, s->cand, r->n_cand, s->soft, s->self, &s->dec.cost, e);
+    return rc;
+}
+
+/* Triples --------------------------------------------------------------- */
+
+static double param_or(const param_set *p, const char *name, double otherwise) {
+    return param_find(p, name) >= 0 ? param_real(p, name) : otherwise;
+}
+
+static int add_triple(scores *s, score_triple t, err *e) {
+    if (s->n_triples == MAX_TRIPLES)
+        return err_set(e, ERR_BAD_ARGUMENT, "--tis: more than %d triples", MAX_TRIPLES);
+    const param_set *params = &s->args.policies[0].params;
+    const score_opts o = {.alpha = param_or(params, "alpha", 1.0),
+                          .path_points = (int)param_or(params, "path-points", 1.0)};
+    double *tis = take(s, (size_t)s->rec->n_cand, sizeof *tis, e);
+    if (!tis) return ERR_NO_MEMORY;
+    int rc = triple_check(t, denoiser_get_info(s->m.d)->shifted, e);
+    if (!rc) rc = score_tis(&s->dec.state, t, o, s->cand, s->rec->n_cand, s->soft, tis, &s->dec.cost, e);
+    if (rc) return rc;
+    triple_result *out = &s->triples[s->n_triples++];
+    triple_name(t, out->name);
+    out->tis = tis;
+    return 0;
+}
+
+/* What `--tis all` stands for (docs/scoring.md). */
+static int add_all_triples(scores *s, err *e) {
+    bool shifted = denoiser_get_info(s->m.d)->shifted;
+    int rc = 0;
+    for (int a = ACTIVE_DENSE; !rc && a <= ACTIVE_UNCERTAIN; a++) {
+        rc = add_triple(s, (score_triple){LOOK_MASK, OBJ_MASKED, (active_rows)a}, e);
+        if (!rc) rc = add_triple(s, (score_triple){LOOK_MASK, OBJ_OTHERS, (active_rows)a}, e);
+        if (rc || (a == ACTIVE_CANDIDATES && !shifted)) continue;
+        rc = add_triple(s, (score_triple){LOOK_SOFT, OBJ_REMAINING, (active_rows)a}, e);
+    }
+    if (!rc) rc = add_triple(s, (score_triple){LOOK_MID, OBJ_OTHERS, ACTIVE_DENSE}, e);
+    for (int a = ACTIVE_MASKED; !rc && a <= ACTIVE_UNCERTAIN; a++) {
+        rc = add_triple(s, (score_triple){LOOK_ROWS, OBJ_OTHERS, (active_rows)a}, e);
+    }
+    return rc;
+}
+
+static int add_own_triple(scores *s) {
+    if (!s->rec->tis || !s->rec->tis_name) return 0;
+    triple_result *out = &s->triples[s->n_triples++];
+    snprintf(out->name, sizeof out->name, "%s", s->rec->tis_name);
+    out->tis = s->rec->tis;
+    return 0;
+}
+
+static int add_triples(scores *s, err *e) {
+    if (!s->tis_text) return add_own_triple(s);
+    if (!strcmp(s->tis_text, "all")) return add_all_triples(s, e);
+    for (const char *at = s->tis_text; *at;) {
+        char name[TRIPLE_NAME];
+        size_t len = strcspn(at, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : sizeof name - 1), at);
+        score_triple t;
+        int rc = triple_parse(&t, name, e);
+        if (!rc) rc = add_triple(s, t, e);
+        if (rc) return err_prefix(e, "--tis");
+        at += len + (at[len] == ',');
+    }
+    return 0;
+}
+
+/* The costly parts ------------------------------------------------------ */
+
+static int add_influence(scores *s, err *e) {
+    s->D = take(s, (size_t)s->rec->n_masked * (size_t)s->rec->n_cand, sizeof *s->D, e);
+    if (!s->D) return ERR_NO_MEMORY;
+    return score_influence(&s->dec.state, s->cand, s->rec->n_cand, s->soft, s->D, &s->dec.cost, e);
+}
+
+static int add_truth(scores *s, err *e) {
+    size_t n = (size_t)s->rec->n_cand;
+    s->soft_red = take(s, n, sizeof *s->soft_red, e);
+    s->hard_red = take(s, n, sizeof *s->hard_red, e);
+    s->hard_se = take(s, n, sizeof *s->hard_se, e);
+    if (!s->soft_red || !s->hard_red || !s->hard_se) return ERR_NO_MEMORY;
+    s->enumerated = denoiser_get_info(s->m.d)->n_vocab <= ENUMERATED_VOCAB;
+    return score_truth(&s->dec.state, s->cand, s->rec->n_cand, s->soft, s->soft_red, s->hard_red, s->hard_se,
+                       s->samples, s->args.seed, &s->dec.cost, e);
+}
+
+static int compute(scores *s, err *e) {
+    const cli_policy *c = &s->args.policies[0];
+    int rc = c->policy->check ? c->policy->check(&c->params, denoiser_get_info(s->m.d), e) : 0;
+    if (!rc) rc = open_state(s, e);
+    if (!rc) rc = open_decision(s, e);
+    if (!rc) rc = fill_candidates(s, e);
+    if (!rc) rc = add_triples(s, e);
+    if (!rc && s->influence) rc = add_influence(s, e);
+    if (!rc && s->truth) rc = add_truth(s, e);
+    return rc;
+}
+
+/* JSON ------------------------------------------------------------------ */
+
+static void doc_logits(doc *j, const scores *s) {
+    const denoiser_info *info = denoiser_get_info(s->m.d);
+    doc_array(j, "logits");
+    for (int r = 0; r < s->rec->n_masked; r++) {
+        const float *z = pass_logits(s->p, r);
+        doc_array(j, NULL);
+        for (int v = 0; v < info->n_vocab; v++) {
+            if (v != info->mask_id) doc_float(j, NULL, z[v]);
+        }
+        doc_end(j);
+    }
+    doc_end(j);
+}
+
+static void doc_matrix(doc *j, const char *key, const double *m, int rows, int columns) {
+    doc_array(j, key);
+    for (int r = 0; r < rows; r++) doc_reals(j, NULL, m + (size_t)r * (size_t)columns, columns);
+    doc_end(j);
+}
+
+static void doc_truth(doc *j, const scores *s) {
+    int n = s->rec->n_cand;
+    doc_reals(j, "reduction_soft", s->soft_red, n);
+    doc_reals(j, "reduction_hard_expected", s->hard_red, n);
+    doc_string(j, "reduction_hard_method", s->enumerated ? "enumerated" : "sampled");
+    if (s->enumerated) return;
+    doc_reals(j, "reduction_hard_standard_error", s->hard_se, n);
+    doc_int(j, "reduction_hard_samples", s->samples);
+}
+
+static int print_json(const scores *s, err *e) {
+    const step_record *r = s->rec;
+    const cli_policy *c = &s->args.policies[0];
+    int rho = param_find(&c->params, "rho");
+    doc j;
+    doc_init(&j);
+    doc_object(&j, NULL);
+    doc_string(&j, "model", denoiser_get_info(s->m.d)->name);
+    doc_string(&j, "policy", c->policy->name);
+    doc_params(&j, "params", &c->params);
+    doc_ids(&j, "tokens", s->tokens, s->n_tokens);
+    doc_ints(&j, "masked", r->masked, r->n_masked);
+    doc_ints(&j, "candidates", r->cand, r->n_cand);
+    if (rho >= 0) doc_real(&j, "rho", c->params.v[rho]);
+    doc_int(&j, "budget", s->dec.budget);
+    doc_int(&j, "t", r->t);
+    doc_int(&j, "T", r->T);
+    if (s->logits) doc_logits(&j, s);
+    doc_reals(&j, "entropy", r->entropy, r->n_masked);
+    doc_real(&j, "total_entropy", r->total_entropy);
+    doc_reals(&j, "confidence", r->confidence, r->n_masked);
+    doc_reals(&j, "margin", r->margin, r->n_masked);
+    doc_ids(&j, "argmax", r->argmax, r->n_masked);
+    doc_reals(&j, "gate", s->gate, r->n_cand);
+    doc_reals(&j, "delta_e_norm", s->delta_norm, r->n_cand);
+    doc_object(&j, "tis");
+    for (int i = 0; i < s->n_triples; i++) doc_reals(&j, s->triples[i].name, s->triples[i].tis, r->n_cand);
+    doc_end(&j);
+    doc_reals(&j, "self_row_local", s->self, r->n_cand);
+    if (s->D) doc_matrix(&j, "influence", s->D, r->n_masked, r->n_cand);
+    if (s->truth) doc_truth(&j, s);
+    doc_real(&j, "lambda_t", r->lambda_t);
+    doc_real(&j, "h_t", r->h_t);
+    if (r->penalty) doc_reals(&j, "penalty", r->penalty, r->n_cand);
+    doc_reals(&j, "score", r->score, r->n_cand);
+    doc_real(&j, "nfe", 1.0 + s->dec.cost.forwards);
+    doc_int(&j, "backward_rows", s->dec.cost.backward_rows);
+    doc_end(&j);
+    return doc_print(&j, e);
+}
+
+/* Table ----------------------------------------------------------------- */
+
+static void print_token(const scores *s, int32_t id, int width) {
+    token_texts texts = model_texts(&s->m);
+    size_t len = 0;
+    const char *text = texts.text(texts.ctx, id, &len, NULL);
+    char number[16];
+    snprintf(number, sizeof number, "#%d", (int)id);
+    strbuf clean;
+    strbuf_init(&clean, 1 << 20);
+    if (text) {
+        text_clean(&clean, text, len, false);
+    } else {
+        strbuf_puts(&clean, number);
+    }
+    int columns = 0; /* characters stand in for columns; the table is for reading, not for parsing */
+    size_t end = 0;
+    while (end < clean.len && columns < width) {
+        end++;
+        while (end < clean.len && ((unsigned char)clean.data[end] & 0xc0) == 0x80) end++;
+        columns++;
+    }
+    printf("%.*s%*s", (int)end, clean.data, width - columns, "");
+    strbuf_release(&clean);
+}
+
+/* Rank of candidate i: 1 is the best, ties go to the lower position. */
+static int rank_of(const step_record *r, int i) {
+    int rank = 1;
+    for (int k = 0; k < r->n_cand; k++)
+        rank += r->score[k] > r->score[i] || (!(r->score[k] < r->score[i]) && k < i);
+    return rank;
+}
+
+static void print_candidate(const scores *s, int i) {
+    printf(" %7.4f %9.4f", s->gate[i], s->delta_norm[i]);
+    for (int k = 0; k < s->n_triples; k++) {
+        int width = (int)strlen(s->triples[k].name);
+        printf("  %*.6f", width < 11 ? 11 : width, s->triples[k].tis[i]);
+    }
+    if (s->truth) printf(" %12.6f %12.6f", s->soft_red[i], s->hard_red[i]);
+    printf(" %12.6f %5d", s->rec->score[i], rank_of(s->rec, i));
+}
+
+static void print_table(const scores *s) {
+    const step_record *r = s->rec;
+    printf("policy %s, step %d of %d, budget %d, %d masked, %d candidates, total entropy %.4f nats\n",
+           s->args.policies[0].policy->name, r->step + 1, r->T, s->dec.budget, r->n_masked, r->n_cand,
+           r->total_entropy);
+    printf("%8s  %-12s %8s %10s %7s %9s", "position", "token", "entropy", "confidence", "gate", "|delta e|");
+    for (int k = 0; k < s->n_triples; k++) printf("  %11s", s->triples[k].name);
+    if (s->truth) printf(" %12s %12s", "relaxed", "discrete");
+    printf(" %12s %5s\n", "score", "rank");
+    for (int i = 0; i < r->n_masked; i++) {
+        printf("%8d  ", r->masked[i]);
+        print_token(s, r->argmax[i], 12);
+        printf(" %8.4f %10.4f", r->entropy[i], r->confidence[i]);
+        int c = record_cand_index(r, r->masked[i]);
+        if (c >= 0) print_candidate(s, c);
+        putchar('\n');
+    }
+}
+
+/* The command ----------------------------------------------------------- */
+
+static int check_usage(const scores *s) {
+    int ways = (s->tokens_text != NULL) + cli_has_prompt(&s->args);
+    if (ways == 0) return cli_usage_error(&cmd_score, "no state; give --tokens or a prompt");
+    if (ways > 1) return cli_usage_error(&cmd_score, "give either --tokens or a prompt");
+    return -1;
+}
+
+static int score_main(int argc, char **argv) {
+    scores s = {.args = {.default_policies = "boe"}};
+    const cli_extra extra[] = {{"tokens", 0, &s.tokens_text, NULL}, {"t", 0, &s.t_text, NULL},
+                               {"tis", 0, &s.tis_text, NULL},       {"samples", 0, &s.samples_text, NULL},
+                               {"logits", 0, NULL, &s.logits},      {"influence", 0, NULL, &s.influence},
+                               {"truth", 0, NULL, &s.truth},        {0}};
+    unsigned groups = CLI_MODEL | CLI_PROMPT | CLI_POLICY | CLI_SEED | CLI_JSON | CLI_QUIET;
+    int code = cli_parse(&s.args, &cmd_score, groups, extra, argc, argv);
+    if (code < 0) code = check_usage(&s);
+    if (code >= 0) return code;
+    err e = {0};
+    int64_t samples = DEFAULT_SAMPLES;
+    if (s.samples_text && cli_parse_int(s.samples_text, "--samples", 2, 1 << 20, &samples, &e))
+        return cli_report(&e);
+    s.samples = (int)samples;
+    if (cli_open_model(&s.args, &s.m, &e)) return cli_report_input(&e);
+    cli_catch_signals();
+    int rc = compute(&s, &e);
+    if (!rc && s.args.json) rc = print_json(&s, &e);
+    if (!rc && !s.args.json) print_table(&s);
+    pass_free(s.p);
+    record_unref(s.rec);
+    free(s.tokens);
+    model_close(&s.m);
+    return rc ? cli_report(&e) : EXIT_OK;
+}

@@ -1,0 +1,124 @@
+/* cmd_verify.c - `tabes verify FILE -m MODEL`: run a recording again and name the first difference. */
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/args.h"
+#include "replay/replay.h"
+
+static const char usage[] =
+    "usage: tabes verify FILE [-m MODEL] [OPTIONS]\n"
+    "\n"
+    "Runs a recording again on its model and names the first difference. Tokens and their\n"
+    "order must be equal. Numbers may differ by the tolerance, relative to the largest of\n"
+    "their kind in the step, so that another processor or thread count passes.\n"
+    "Exit code 0 when the run is the same, 1 when it differs.\n"
+    "\n"
+    "Arguments:\n"
+    "  FILE                    trajectory file, '-' for standard input\n"
+    "\n"
+    "Options:\n"
+    "  -m, --model MODEL       checkpoint directory or bundled name (default: the bundled\n"
+    "                          model of the recording's name, if there is one)\n"
+    "      --tolerance X       relative tolerance of numbers, 0 to 1 (default 0.001)\n"
+    "      --exact             compare every digit of every number but the timings\n"
+    "      --threads N         threads of the kernels (default: all cores, or with --exact\n"
+    "                          as many as recorded)\n"
+    "      --json              print one JSON object\n"
+    "  -q, --quiet             no notes on standard error\n"
+    "      --help              print this and exit\n";
+
+static int run_verify(int argc, char **argv);
+
+const command cmd_verify = {.name = "verify",
+                            .summary = "re-run a recording and name the first difference",
+                            .usage = usage,
+                            .run = run_verify};
+
+static void print_text(const verify_report *rep, bool truncated, bool exact) {
+    if (!rep->same) {
+        printf("differs: %s\n", rep->where);
+    } else {
+        printf("same: %d step%s%s, ", rep->steps_checked, rep->steps_checked == 1 ? "" : "s",
+               truncated ? " of a truncated file" : "");
+        printf(exact ? "every digit equal\n" : "largest relative difference %.2g\n", rep->max_rel);
+    }
+}
+
+static int print_json(const verify_report *rep, const replay *r, bool same_model, err *e) {
+    cJSON *obj = cJSON_CreateObject();
+    cJSON_AddBoolToObject(obj, "same", rep->same);
+    cJSON_AddNumberToObject(obj, "steps", r->traj.n_records);
+    cJSON_AddNumberToObject(obj, "steps_checked", rep->steps_checked);
+    cJSON_AddNumberToObject(obj, "max_relative_difference", rep->max_rel);
+    if (rep->same) {
+        cJSON_AddNullToObject(obj, "difference");
+    } else {
+        cJSON_AddStringToObject(obj, "difference", rep->where);
+    }
+    cJSON_AddBoolToObject(obj, "fingerprint_equal", same_model);
+    cJSON_AddBoolToObject(obj, "truncated", r->truncated);
+    char *text = cJSON_PrintUnformatted(obj);
+    cJSON_Delete(obj);
+    if (!text) return err_set(e, ERR_NO_MEMORY, "out of memory");
+    puts(text);
+    cJSON_free(text);
+    return 0;
+}
+
+/* Without --model: the bundled model that carries the recording's name. */
+static bool default_model(cli_args *a, const char *name) {
+    char path[4096];
+    if (!name[0] || strchr(name, '/') || name[0] == '.' ||
+        cli_bundled_path("models", name, path, sizeof path))
+        return false;
+    a->model = name;
+    return true;
+}
+
+static int verify(cli_args *a, const replay *r, double tolerance, bool exact) {
+    model m;
+    err e = {0};
+    verify_report rep;
+    const traj_header *h = &r->traj.head;
+    if (exact && !a->threads && h->threads > 0 && h->threads <= 1024) a->threads = h->threads;
+    if (cli_open_model(a, &m, &e)) return cli_report_input(&e);
+    const char *fingerprint = denoiser_get_info(m.d)->fingerprint;
+    bool same_model = strcmp(fingerprint, h->fingerprint) == 0;
+    if (!a->quiet && !same_model) {
+        fprintf(stderr, "tabes: %s: fingerprint differs: recorded with %s, this model is %s\n", r->path,
+                h->fingerprint, fingerprint);
+    }
+    int rc = replay_verify(r, &m, tolerance, exact, &rep, &e);
+    if (!rc && a->json) rc = print_json(&rep, r, same_model, &e);
+    if (!rc && !a->json) print_text(&rep, r->truncated, exact);
+    model_close(&m); /* frees what `fingerprint` points to */
+    if (rc) return cli_report(&e);
+    return cli_finish(rep.same ? EXIT_OK : EXIT_FAILED);
+}
+
+static int run_verify(int argc, char **argv) {
+    const char *tolerance_text = NULL;
+    bool exact = false;
+    double tolerance = VERIFY_TOLERANCE;
+    const cli_extra extra[] = {{"tolerance", 0, &tolerance_text, NULL}, {"exact", 0, NULL, &exact}, {0}};
+    cli_args a = {0};
+    err e = {0};
+    replay *r;
+    int rc = cli_parse(&a, &cmd_verify, CLI_MODEL | CLI_JSON | CLI_QUIET | CLI_OPERANDS, extra, argc, argv);
+    if (rc >= 0) return rc;
+    if (a.n_operands != 1) return cli_usage_error(&cmd_verify, "expected one FILE, got %d", a.n_operands);
+    if (tolerance_text && cli_parse_real(tolerance_text, "--tolerance", 0, 1, &tolerance, &e))
+        return cli_report(&e);
+    if (replay_load(&r, a.operands[0], &e)) return cli_report_input(&e);
+    if (r->truncated) fprintf(stderr, "tabes: %s: %s\n", r->path, r->note);
+    if (!a.model && !default_model(&a, r->traj.head.model_name)) {
+        rc =
+            cli_usage_error(&cmd_verify, "recorded with \"%s\", which is not bundled: name the model with -m",
+                            r->traj.head.model_name);
+    } else {
+        rc = verify(&a, r, tolerance, exact);
+    }
+    replay_close(r);
+    return rc;
+}

@@ -1,0 +1,73 @@
+/* main.c - picks the command. Without one, or when the first argument is an option, it is `open`. */
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+
+#include "cli/args.h"
+
+const command *const cli_commands[] = {&cmd_open,   &cmd_run,      &cmd_score, &cmd_replay,   &cmd_verify,
+                                       &cmd_export, &cmd_tokenize, &cmd_info,  &cmd_policies, NULL};
+
+enum { MAX_COMMANDS = 32 };
+
+static int print_help(void) {
+    puts("tabes: watch a masked diffusion language model decide what to write next\n\n"
+         "usage: tabes [COMMAND] [OPTIONS]\n");
+    for (int i = 0; cli_commands[i]; i++)
+        printf("  %-10s %s\n", cli_commands[i]->name, cli_commands[i]->summary);
+    puts("\nWithout a command: open. `tabes COMMAND --help` has the options, `tabes --version` the version.\n"
+         "Exit codes: 0 ok, 1 the run failed or results differ, 2 bad usage or input, 130 interrupted.");
+    return cli_finish(EXIT_OK);
+}
+
+static int print_version(void) {
+    const char *build =
+#ifdef __SANITIZE_ADDRESS__
+        "address sanitizer";
+#elif defined(__OPTIMIZE__)
+        "optimised";
+#else
+        "not optimised";
+#endif
+    printf("tabes %s\nkernels: %s, %d threads\nbuild: %s, %s\n", TABES_VERSION, kernels_cpu()->name,
+           kernels_threads(), build, __VERSION__);
+    return cli_finish(EXIT_OK);
+}
+
+static int unknown_command(const char *name) {
+    const char *names[MAX_COMMANDS];
+    int n = 0;
+    for (; cli_commands[n]; n++) names[n] = cli_commands[n]->name;
+    const char *near = cli_suggest(name, names, n);
+    err e = {0};
+    if (near) {
+        err_set(&e, ERR_BAD_ARGUMENT, "unknown command '%.60s', did you mean '%s'? (see tabes --help)", name,
+                near);
+    } else {
+        err_set(&e, ERR_BAD_ARGUMENT, "unknown command '%.60s' (see tabes --help)", name);
+    }
+    return cli_report(&e);
+}
+
+static int run_command(const command *c, int argc, char **argv) {
+    return cli_finish(c->run(argc, argv));
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_CTYPE, "");  /* wide characters for the screen; numbers stay in C notation */
+    signal(SIGPIPE, SIG_DFL); /* a closed pipe ends the program quietly, whatever the parent ignored */
+    if (argc < 2) return run_command(&cmd_open, argc, argv);
+    const char *name = argv[1];
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+        for (int i = 0; argc > 2 && cli_commands[i]; i++) {
+            if (!strcmp(argv[2], cli_commands[i]->name)) return cli_help(cli_commands[i]);
+        }
+        return argc > 2 ? unknown_command(argv[2]) : print_help();
+    }
+    if (!strcmp(name, "--version") || !strcmp(name, "-V") || !strcmp(name, "version")) return print_version();
+    if (name[0] == '-') return run_command(&cmd_open, argc, argv);
+    for (int i = 0; cli_commands[i]; i++) {
+        if (!strcmp(name, cli_commands[i]->name)) return run_command(cli_commands[i], argc - 1, argv + 1);
+    }
+    return unknown_command(name);
+}

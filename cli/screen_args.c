@@ -1,0 +1,69 @@
+/* screen_args.c - options of the workbench, and the step from options to screen. */
+#include "cli/screen_args.h"
+
+#include <string.h>
+
+static int parse_color(const command *c, const char *text, tui_color *out) {
+    static const char *const names[] = {"auto", "always", "never"};
+    for (int i = 0; i < 3; i++) {
+        if (text && strcmp(text, names[i])) continue;
+        *out = text ? (tui_color)i : COLOR_AUTO;
+        return 0;
+    }
+    return cli_usage_error(c, "--color: '%.40s', expected auto, always or never", text);
+}
+
+enum { MAX_SIDE = 1000, DUMP_MAX_BYTES = 32 << 20 };
+
+static int parse_size(const char *text, int *cols, int *rows, err *e) {
+    char *end = NULL;
+    long w = strtol(text, &end, 10), h = end > text && *end == 'x' ? strtol(end + 1, &end, 10) : 0;
+    if (*end || w < 1 || h < 1 || w > MAX_SIDE || h > MAX_SIDE) {
+        return err_set(e, ERR_BAD_ARGUMENT,
+                       "--dump-screen: '%.40s', expected columns and rows, such as 120x40", text);
+    }
+    *cols = (int)w;
+    *rows = (int)h;
+    return 0;
+}
+
+/* --at and --keys become key presses: "12G" and what follows. */
+static int first_keys(const screen_args *s, char *out, size_t size, err *e) {
+    int64_t n = 0;
+    const char *keys = s->keys ? s->keys : "";
+    if (s->at && strcmp(s->at, "end")) {
+        int rc = cli_parse_int(s->at, "--at", 0, 99999, &n, e);
+        if (rc) return rc;
+    }
+    int len = !s->at                  ? snprintf(out, size, "%s", keys)
+              : !strcmp(s->at, "end") ? snprintf(out, size, "c%s", keys)
+              : n                     ? snprintf(out, size, "%dG%s", (int)n, keys)
+                                      : snprintf(out, size, "gg%s", keys);
+    return len < 0 || (size_t)len >= size ? err_set(e, ERR_BAD_ARGUMENT, "--keys: too many") : 0;
+}
+
+static int dump(const screen_args *s, const tui_opts *o, err *e) {
+    strbuf out;
+    int cols = 0, rows = 0, rc = parse_size(s->dump, &cols, &rows, e);
+    if (rc) return rc;
+    strbuf_init(&out, DUMP_MAX_BYTES);
+    rc = tui_dump(o, cols, rows, &out, e);
+    if (rc >= 0) fwrite(out.data, 1, out.len, stdout);
+    strbuf_release(&out);
+    return rc;
+}
+
+int screen_show(const command *c, const screen_args *s, tui_opts *o, bool *still_computing) {
+    char keys[1024];
+    err e = {0};
+    *still_computing = false;
+    int rc = parse_color(c, s->color, &o->color);
+    if (rc) return rc;
+    o->ascii = s->ascii;
+    o->no_mouse = s->no_mouse;
+    o->keys = keys;
+    rc = first_keys(s, keys, sizeof keys, &e);
+    if (!rc) rc = s->dump ? dump(s, o, &e) : tui_run(o, &e);
+    *still_computing = rc == TUI_STILL_COMPUTING;
+    return rc < 0 ? cli_report(&e) : EXIT_OK;
+}
