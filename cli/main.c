@@ -2,6 +2,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 
@@ -53,7 +54,17 @@ static int run_command(const command *c, int argc, char **argv) {
     return cli_finish(c->run(argc, argv));
 }
 
+/* libgomp's threads spin at barriers by default, which is ruinous when other programs want the cores (a decode of
+ * 3 s took 42 s beside two busy processes) and gains nothing measurable when they do not. It reads its environment
+ * before main, so the only way to ask for sleeping threads is to start again, once. */
+static void let_idle_threads_sleep(char **argv) {
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+    execv("/proc/self/exe", argv); /* where it fails, the program merely runs as it is */
+}
+
 int main(int argc, char **argv) {
+    let_idle_threads_sleep(argv);
     setlocale(LC_CTYPE, "");  /* wide characters for the screen; numbers stay in C notation */
     signal(SIGPIPE, SIG_DFL); /* a closed pipe ends the program quietly, whatever the parent ignored */
     if (argc < 2) return run_command(&cmd_open, argc, argv);
