@@ -59,8 +59,11 @@ static int run_command(const command *c, int argc, char **argv) {
  * before main, so the only way to ask for sleeping threads is to start again, once. */
 static void let_idle_threads_sleep(char **argv) {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
-    if (setenv("OMP_WAIT_POLICY", "passive", 1)) return;
-    execv("/proc/self/exe", argv); /* where it fails, the program merely runs as it is */
+    char self[4096]; /* the real path, so that process lists go on saying "tabes" */
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0 || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+    self[n] = '\0';
+    execv(self, argv); /* where it fails, the program merely runs as it is */
 }
 
 int main(int argc, char **argv) {
