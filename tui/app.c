@@ -44,7 +44,7 @@ bool pane_complete(const pane *p) {
 int pane_planned(const pane *p) {
     if (!p->traj) return 0;
     int n = p->traj->n_records;
-    if (p->traj->complete || !p->live) return n;
+    if (p->traj->complete) return n;
     const step_record *r = p->traj->pending ? p->traj->pending : n ? p->traj->records[n - 1] : NULL;
     return r && r->T > n ? r->T : n;
 }
@@ -66,7 +66,8 @@ double entropy_max(const pane *p) {
 
 int rank_max(const pane *p) {
     int n = 0;
-    for (int i = 0; p->traj && i < p->traj->head.n_tokens; i++) n += p->traj->head.start[i] == p->traj->head.mask_id;
+    for (int i = 0; p->traj && i < p->traj->head.n_tokens; i++)
+        n += p->traj->head.start[i] == p->traj->head.mask_id;
     return n;
 }
 

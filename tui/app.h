@@ -33,9 +33,9 @@ typedef struct pane {
     int scroll; /* first canvas line shown */
 
     /* Derived from the above by app_prepare. */
-    int32_t *tokens;  /* of the state shown */
-    int *rank;        /* order of writing from 1, 0: prompt or masked */
-    int *written_by;  /* record that wrote the position, -1: none */
+    int32_t *tokens;   /* of the state shown */
+    int *rank;         /* order of writing from 1, 0: prompt or masked */
+    int *written_by;   /* record that wrote the position, -1: none */
     double *written_p; /* probability of what was written */
     flow flow;
     int n_alloc;
@@ -61,7 +61,7 @@ typedef struct app {
     const char *record_prefix;
     char record_stamp[64];
     bool recorded;
-    double tis_clip; /* of the TIS layer, over both panes; 0 when nothing is scored */
+    double tis_clip;             /* of the TIS layer, over both panes; 0 when nothing is scored */
     int clip_key[TUI_MAX_PANES]; /* what tis_clip was computed from */
     const void *clip_pending[TUI_MAX_PANES];
     bool *differs; /* [n positions]: the panes' states differ here */
@@ -77,7 +77,8 @@ enum { TIMELINE_MARGIN = 6 }; /* columns beside the bar */
 
 enum { APP_NONE = 0, APP_REDRAW = 1, APP_QUIT = 2, APP_SUSPEND = 4, APP_REPAINT = 8, APP_MOUSE = 16 };
 
-/* Panes from the options; live sessions are opened here (a session that cannot be opened is an error of the whole). */
+/* Panes from the options; live sessions are opened here (a session that cannot be opened is an error of the
+ * whole). */
 int app_open(app *a, const tui_opts *o, err *e) MUST_CHECK;
 /* False: the worker is still inside a step (see worker_stop). */
 bool app_close(app *a);
@@ -99,15 +100,15 @@ void app_complain(app *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static inline const pane *app_pane(const app *a, int i) {
     return &a->panes[i];
 }
-const step_record *pane_record(const pane *p);    /* of the state shown; NULL at the end or while computing */
-int pane_states(const pane *p);                   /* the last state there is */
-int pane_planned(const pane *p);                  /* steps of the whole decode, as far as known */
-bool pane_complete(const pane *p);                /* nothing is masked in the last state */
-const char *pane_policy(const pane *p);           /* its name */
+const step_record *pane_record(const pane *p); /* of the state shown; NULL at the end or while computing */
+int pane_states(const pane *p);                /* the last state there is */
+int pane_planned(const pane *p);               /* steps of the whole decode, as far as known */
+bool pane_complete(const pane *p);             /* nothing is masked in the last state */
+const char *pane_policy(const pane *p);        /* its name */
 double pane_total_entropy(const pane *p, int n, bool *known);
-double entropy_max(const pane *p);                /* ln of the tokens that can be written, at least a little */
-int rank_max(const pane *p);                      /* positions the whole decode unmasks */
-int app_positions(const app *a);                  /* of the longer pane */
+double entropy_max(const pane *p); /* ln of the tokens that can be written, at least a little */
+int rank_max(const pane *p);       /* positions the whole decode unmasks */
+int app_positions(const app *a);   /* of the longer pane */
 const char *layer_name(layer l);
 double app_speed(const app *a); /* steps per second */
 

@@ -8,7 +8,8 @@
 int cells_init(cells *g, int cols, int rows, bool ascii, err *e) {
     size_t n;
     *g = (cells){.cols = cols, .rows = rows, .ascii = ascii};
-    if (cols < 1 || rows < 1 || !size_mul((size_t)cols, (size_t)rows, &n) || !(g->at = mem_new(n, sizeof *g->at))) {
+    if (cols < 1 || rows < 1 || !size_mul((size_t)cols, (size_t)rows, &n) ||
+        !(g->at = mem_new(n, sizeof *g->at))) {
         return err_set(e, ERR_NO_MEMORY, "screen of %dx%d: out of memory", cols, rows);
     }
     cells_clear(g);

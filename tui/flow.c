@@ -18,7 +18,8 @@ void flow_release(flow *f) {
 /* Glyphs -------------------------------------------------------------- */
 
 static bool add_glyph(flow *f, int pos, const glyph *g, bool mark) {
-    if (!mem_grow((void **)&f->glyphs, &f->cap_glyphs, (size_t)f->n_glyphs + 1, sizeof *f->glyphs)) return false;
+    if (!mem_grow((void **)&f->glyphs, &f->cap_glyphs, (size_t)f->n_glyphs + 1, sizeof *f->glyphs))
+        return false;
     flow_slot *s = &f->slots[pos];
     if (!s->count) s->first = f->n_glyphs;
     s->count++;
@@ -46,7 +47,8 @@ static bool is_plain(const flow_input *in, int pos) {
     return in->tokens[pos] != in->mask_id && token_bytes(in, pos, &n, &special) && !special;
 }
 
-/* Tokens [from, to) are plain text: their bytes are read as one string, so that characters split between them join. */
+/* Tokens [from, to) are plain text: their bytes are read as one string, so that characters split between them
+ * join. */
 static bool add_text_run(flow *f, const flow_input *in, int from, int to) {
     strbuf bytes;
     strbuf_init(&bytes, MAX_RUN_BYTES);
@@ -63,7 +65,8 @@ static bool add_text_run(flow *f, const flow_input *in, int from, int to) {
             size_t n = 0;
             token_bytes(in, ++pos, &n, &special);
             end += n;
-            f->slots[pos].owner = at >= end && n ? owner : pos; /* all its bytes belong to a glyph already made */
+            f->slots[pos].owner =
+                at >= end && n ? owner : pos; /* all its bytes belong to a glyph already made */
         }
         if (at >= bytes.len) break;
         glyph out[TEXT_MAX_GLYPHS];
@@ -127,7 +130,8 @@ static bool make_glyphs(flow *f, const flow_input *in) {
             size_t n = 0;
             bool special;
             const char *text = token_bytes(in, i, &n, &special);
-            for (int k = i; text && k < in->n && in->tokens[k] == in->tokens[i]; k++) f->slots[k] = (flow_slot){.owner = k};
+            for (int k = i; text && k < in->n && in->tokens[k] == in->tokens[i]; k++)
+                f->slots[k] = (flow_slot){.owner = k};
             ok = add_special(f, in, i, &end);
         }
         if (!ok) return false;
@@ -142,7 +146,8 @@ static bool is_newline(const flow *f, const flow_slot *s) {
     return s->count == 1 && f->glyphs[s->first].g.cp[0] == NEWLINE_MARK;
 }
 
-/* Slot width of a grid, or 0; *all_single tells whether every token is one column (then a mask is one, too). */
+/* Slot width of a grid, or 0; *all_single tells whether every token is one column (then a mask is one, too).
+ */
 static int grid_width(const flow *f, bool *all_single) {
     int line = 0, longest = 0, known = 0;
     *all_single = true;
@@ -194,9 +199,14 @@ static void place_grid(flow *f) {
     f->lines = at.x ? at.y + 1 : at.y;
 }
 
+/* Up to the first line break. */
 static int slot_columns(const flow *f, const flow_slot *s) {
     int w = 0;
-    for (int k = 0; k < s->count; k++) w += f->glyphs[s->first + k].g.width;
+    for (int k = 0; k < s->count; k++) {
+        const flow_glyph *c = &f->glyphs[s->first + k];
+        w += c->g.width;
+        if (c->mark && c->g.cp[0] == NEWLINE_MARK) break;
+    }
     return w;
 }
 
@@ -233,7 +243,8 @@ int flow_build(flow *f, const flow_input *in, err *e) {
     f->n = in->n;
     f->width = in->width > MASK_WIDTH ? in->width : MASK_WIDTH;
     bool all_single;
-    if (!mem_grow((void **)&f->slots, &f->cap_slots, (size_t)in->n + 1, sizeof *f->slots) || !make_glyphs(f, in)) {
+    if (!mem_grow((void **)&f->slots, &f->cap_slots, (size_t)in->n + 1, sizeof *f->slots) ||
+        !make_glyphs(f, in)) {
         f->n = 0;
         return err_set(e, ERR_NO_MEMORY, "canvas of %d tokens: out of memory", in->n);
     }
@@ -275,7 +286,10 @@ const char *flow_token_text(token_texts texts, int32_t id, int32_t mask_id, char
     } else {
         int used = 0;
         for (size_t i = 0; i < n && used + 4 < size; i++) {
-            const char *as = s[i] == '\n' ? "\u21B5" : s[i] == '\t' ? "\u2192" : s[i] == ' ' ? "\u00B7" : NULL;
+            const char *as = s[i] == '\n'   ? "\u21B5"
+                             : s[i] == '\t' ? "\u2192"
+                             : s[i] == ' '  ? "\u00B7"
+                                            : NULL;
             if (as) {
                 used += snprintf(buf + used, (size_t)(size - used), "%s", as);
             } else {

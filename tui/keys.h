@@ -25,11 +25,18 @@ enum tui_key {
     TUI_KEY_LAST
 };
 
-#define KEY_CTRL(c)       ((c) & 0x1F)
-#define KEY_TWO(a, b)     (0x200000 | (a) << 8 | (b))
+#define KEY_CTRL(c)   ((c)&0x1F)
+#define KEY_TWO(a, b) (0x200000 | (a) << 8 | (b))
 enum { KEY_ESC = 27, KEY_RETURN = 13, BINDING_KEYS = 4, KEY_LABEL = 12 };
 
-typedef enum key_group { GROUP_TIME, GROUP_POSITION, GROUP_LOOK, GROUP_RUN, GROUP_PROGRAM, N_GROUPS } key_group;
+typedef enum key_group {
+    GROUP_TIME,
+    GROUP_POSITION,
+    GROUP_LOOK,
+    GROUP_RUN,
+    GROUP_PROGRAM,
+    N_GROUPS
+} key_group;
 
 /* When a hint is worth a place in the hint row. */
 typedef enum key_when { HINT_NEVER, HINT_ALWAYS, HINT_LIVE, HINT_COMPARE, HINT_BUSY } key_when;

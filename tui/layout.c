@@ -20,7 +20,8 @@ enum { FIXED_ROWS = 6, TABBED_DETAIL = 7, WIDE_PANE = 96, SPLIT_PANE = 56 };
 static shares share_tabbed(int rows, int canvas_lines) {
     shares s = {.summary = 1};
     int rest = rows - FIXED_ROWS - s.summary;
-    s.detail = clamp(rest - canvas_lines - 1, TABBED_DETAIL, rest / 2 > TABBED_DETAIL ? rest / 2 : TABBED_DETAIL);
+    s.detail =
+        clamp(rest - canvas_lines - 1, TABBED_DETAIL, rest / 2 > TABBED_DETAIL ? rest / 2 : TABBED_DETAIL);
     s.canvas = rest - s.detail;
     return s;
 }
@@ -80,7 +81,8 @@ layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab t
     rect rest = {0, 0, cols, rows};
     l.title = take_rows(&rest, 1);
     if (s.air) take_rows(&rest, 1);
-    rect title = take_rows(&rest, 1), summary = take_rows(&rest, s.summary), canvas = take_rows(&rest, s.canvas);
+    rect title = take_rows(&rest, 1), summary = take_rows(&rest, s.summary),
+         canvas = take_rows(&rest, s.canvas);
     l.legend = take_rows(&rest, 1);
     l.timeline = take_rows(&rest, 1);
     if (s.air) take_rows(&rest, 1);

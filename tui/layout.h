@@ -25,7 +25,8 @@ typedef struct layout {
     pane_layout pane[LAYOUT_PANES];
 } layout;
 
-/* canvas_lines: lines that the longest canvas would like to have; tab: what the detail area shows when there are tabs. */
+/* canvas_lines: lines that the longest canvas would like to have; tab: what the detail area shows when there
+ * are tabs. */
 layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab);
 
 #endif

@@ -1,4 +1,5 @@
-/* live.c - verbs that need a model: committing, policies, restart, cancelling, recording; and the worker's answers. */
+/* live.c - verbs that need a model: committing, policies, restart, cancelling, recording; and the worker's
+ * answers. */
 #include <time.h>
 
 #include "engine/base/clock.h"
@@ -171,7 +172,8 @@ static void make_stamp(app *a) {
     time_t now = time(NULL);
     struct tm local;
     if (a->record_stamp[0]) return;
-    if (!localtime_r(&now, &local) || !strftime(a->record_stamp, sizeof a->record_stamp, "tabes-%Y%m%d-%H%M%S", &local)) {
+    if (!localtime_r(&now, &local) ||
+        !strftime(a->record_stamp, sizeof a->record_stamp, "tabes-%Y%m%d-%H%M%S", &local)) {
         snprintf(a->record_stamp, sizeof a->record_stamp, "tabes");
     }
 }

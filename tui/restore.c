@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 /* Sync off, mouse off, paste off, attributes, cursor on, main screen, keypad off. */
-static const char leave[] = "\033[?2026l\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2004l\033[0m\033[?25h\033[?1049l"
-                            "\033[?1l\033>";
+static const char leave[] =
+    "\033[?2026l\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2004l\033[0m\033[?25h\033[?1049l"
+    "\033[?1l\033>";
 static const char end_sync[] = "\033[?2026l";
 
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTERM, SIGHUP, SIGQUIT, SIGINT};

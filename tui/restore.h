@@ -2,8 +2,8 @@
 #ifndef TABES_TUI_RESTORE_H
 #define TABES_TUI_RESTORE_H
 
-/* Before curses starts: remembers the terminal's modes and catches SEGV BUS FPE ILL ABRT TERM HUP QUIT. The handler uses
- * only what is safe in a handler, then lets the signal do what it does. */
+/* Before curses starts: remembers the terminal's modes and catches SEGV BUS FPE ILL ABRT TERM HUP QUIT. The
+ * handler uses only what is safe in a handler, then lets the signal do what it does. */
 void restore_prepare(void);
 
 /* Curses also catches some of them: call after it has started. */

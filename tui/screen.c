@@ -9,9 +9,11 @@ static void show(const view *v, const app *a, int i, cells *g, rect r) {
 
 static void draw_too_small(const app *a, cells *g) {
     char text[80];
-    snprintf(text, sizeof text, "needs %dx%d, have %dx%d", LAYOUT_MIN_COLS, LAYOUT_MIN_ROWS, g->cols, g->rows);
+    snprintf(text, sizeof text, "needs %dx%d, have %dx%d", LAYOUT_MIN_COLS, LAYOUT_MIN_ROWS, g->cols,
+             g->rows);
     int w = cells_measure(text);
-    cells_text(g, w < g->cols ? (g->cols - w) / 2 : 0, g->rows / 2, g->cols, style_of(&a->pal, STYLE_STRONG), text);
+    cells_text(g, w < g->cols ? (g->cols - w) / 2 : 0, g->rows / 2, g->cols, style_of(&a->pal, STYLE_STRONG),
+               text);
 }
 
 static void draw_tabs(const app *a, cells *g, rect r) {
@@ -21,7 +23,8 @@ static void draw_tabs(const app *a, cells *g, rect r) {
     int x = r.x + 1;
     for (int i = 0; i < N_TABS; i++) {
         bool on = (int)a->tab == i;
-        x = cells_printf(g, x, r.y, rect_end(r), look(a, on ? STYLE_STRONG : STYLE_DIM), on ? " [%s] " : "  %s  ", names[i]);
+        x = cells_printf(g, x, r.y, rect_end(r), look(a, on ? STYLE_STRONG : STYLE_DIM),
+                         on ? " [%s] " : "  %s  ", names[i]);
     }
     cells_text(g, x, r.y, rect_end(r), rule, " i: next ");
 }

@@ -37,7 +37,8 @@ static bool forward(app *a, pane *p) {
     return true;
 }
 
-/* A verb that names its own state ends playback, and steps still asked for. A pane that runs to its end goes on. */
+/* A verb that names its own state ends playback, and steps still asked for. A pane that runs to its end goes
+ * on. */
 static void stop_playing(app *a) {
     a->playing = false;
     for (int i = 0; i < a->n_panes; i++) a->panes[i].want = 0;
@@ -100,10 +101,13 @@ unsigned app_last(app *a, int count) {
     if (!count) return app_follow(a, 0);
     app_go(a, a->focus, count);
     for (int i = 0; i < a->n_panes; i++) {
-        if (takes_part(a, i)) run_to(a, &a->panes[i], count);
+        if (!takes_part(a, i)) continue;
+        a->panes[i].run = false;
+        run_to(a, &a->panes[i], count);
     }
     const pane *p = &a->panes[a->focus];
-    if (p->traj && !p->live && count > pane_states(p)) app_say(a, "the recording ends at state %d", pane_states(p));
+    if (p->traj && !p->live && count > pane_states(p))
+        app_say(a, "the recording ends at state %d", pane_states(p));
     return APP_REDRAW;
 }
 
@@ -253,6 +257,7 @@ unsigned app_lock(app *a, int count) {
     (void)count;
     a->locked = !a->locked;
     if (a->locked) app_go(a, a->focus, a->panes[a->focus].state);
-    app_say(a, a->locked ? "panes locked: they step together" : "panes unlocked: verbs go to the focused pane");
+    app_say(a,
+            a->locked ? "panes locked: they step together" : "panes unlocked: verbs go to the focused pane");
     return APP_REDRAW;
 }

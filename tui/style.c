@@ -47,7 +47,8 @@ static const ramp_look ramps[N_RAMPS] = {
     [RAMP_ENTROPY] = {7,
                       {16, 17, 90, 162, 203, 216, 229},
                       9,
-                      {0x000008, 0x1e0e44, 0x501478, 0x822581, 0xb73779, 0xe45365, 0xfa8864, 0xfec389, 0xfcfdbf},
+                      {0x000008, 0x1e0e44, 0x501478, 0x822581, 0xb73779, 0xe45365, 0xfa8864, 0xfec389,
+                       0xfcfdbf},
                       4,
                       {4, 5, 3, 7}},
     [RAMP_SEA] = {6,
@@ -68,7 +69,8 @@ static const ramp_look ramps[N_RAMPS] = {
 
 static int rgb_of_index(int n) {
     static const int level[6] = {0, 95, 135, 175, 215, 255};
-    static const int low[8] = {0x000000, 0xcd0000, 0x00cd00, 0xcdcd00, 0x0000ee, 0xcd00cd, 0x00cdcd, 0xe5e5e5};
+    static const int low[8] = {0x000000, 0xcd0000, 0x00cd00, 0xcdcd00,
+                               0x0000ee, 0xcd00cd, 0x00cdcd, 0xe5e5e5};
     if (n < 8) return low[n];
     if (n >= 232) {
         int v = 8 + 10 * (n - 232);
@@ -112,7 +114,8 @@ style style_of(const palette *p, style_role r) {
     case MODE_DIRECT:
         break;
     }
-    return (style){k->fg < 0 ? -1 : direct(rgb_of_index(k->fg)), k->bg < 0 ? -1 : direct(rgb_of_index(k->bg)), k->attr};
+    return (style){k->fg < 0 ? -1 : direct(rgb_of_index(k->fg)), k->bg < 0 ? -1 : direct(rgb_of_index(k->bg)),
+                   k->attr};
 }
 
 /* Ramps --------------------------------------------------------------- */
@@ -163,7 +166,10 @@ style ramp_style(const palette *p, ramp r, double x) {
     if (bg < 0) return (style){-1, -1, 0};
     int rgb = p->mode == MODE_DIRECT ? bg : rgb_of_index(bg);
     bool black = wants_black(rgb);
-    int fg = p->mode == MODE_DIRECT ? (black ? 8 : 0xffffff) : p->mode == MODE_256 ? (black ? 16 : 231) : black ? 0 : 7;
+    int fg = p->mode == MODE_DIRECT ? (black ? 8 : 0xffffff)
+             : p->mode == MODE_256  ? (black ? 16 : 231)
+             : black                ? 0
+                                    : 7;
     return (style){fg, bg, 0};
 }
 

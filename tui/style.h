@@ -36,7 +36,7 @@ typedef enum style_role {
     STYLE_MARK,   /* newline and space marks, folded special tokens */
     STYLE_KEY,    /* a key in hints and help */
     STYLE_WARN,
-    STYLE_BAR,    /* status line */
+    STYLE_BAR, /* status line */
     N_STYLES
 } style_role;
 
@@ -49,11 +49,12 @@ typedef struct palette {
 
 style style_of(const palette *p, style_role r);
 
-/* Background for x in [0,1] (signed: 0 lowest, 0.5 zero, 1 highest), with the foreground of better contrast on it.
- * Without colour the style is plain: use ramp_shade beside it. */
+/* Background for x in [0,1] (signed: 0 lowest, 0.5 zero, 1 highest), with the foreground of better contrast
+ * on it. Without colour the style is plain: use ramp_shade beside it. */
 style ramp_style(const palette *p, ramp r, double x);
 
-/* The same value as a character: five shades, or ten in ASCII. The signed ramp gives - and + around a space. */
+/* The same value as a character: five shades, or ten in ASCII. The signed ramp gives - and + around a space.
+ */
 uint32_t ramp_shade(const palette *p, ramp r, double x);
 
 /* The xterm index nearest to what x is drawn with, for tests and legends: -1 without colour. */

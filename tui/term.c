@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -16,12 +18,57 @@
 #include "tui/keys.h"
 #include "tui/restore.h"
 
+bool terminfo_known(const char *name); /* terminfo.c */
+
 static struct {
     SCREEN *screen;
     color_mode mode;
     bool mouse;
+    int resize_fd;
+    struct sigaction old_winch;
     cells shown; /* the last frame; no cells: everything is to be drawn */
 } term;
+
+/* Size ---------------------------------------------------------------- */
+
+/* Curses' own handler only sets a flag, and a signal that comes just before the poll, or to another thread,
+ * would be noticed with the next key. This one rings a descriptor that the loop polls. */
+static void on_winch(int sig) {
+    (void)sig;
+    uint64_t one = 1;
+    ssize_t done = write(term.resize_fd, &one, sizeof one);
+    (void)done;
+}
+
+static void catch_winch(void) {
+    struct sigaction act;
+    memset(&act, 0, sizeof act);
+    act.sa_handler = on_winch;
+    act.sa_flags = SA_RESTART;
+    sigemptyset(&act.sa_mask);
+    term.resize_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    sigaction(SIGWINCH, &act, &term.old_winch);
+}
+
+static void release_winch(void) {
+    sigaction(SIGWINCH, &term.old_winch, NULL);
+    close(term.resize_fd);
+}
+
+int term_resize_fd(void) {
+    return term.resize_fd;
+}
+
+/* Tells curses the new size; true when there is one. */
+static bool take_resize(void) {
+    uint64_t count;
+    struct winsize size;
+    if (read(term.resize_fd, &count, sizeof count) <= 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
+        return false;
+    if (!size.ws_row || !size.ws_col || (size.ws_row == LINES && size.ws_col == COLS)) return false;
+    resize_term(size.ws_row, size.ws_col);
+    return true;
+}
 
 /* Opening ------------------------------------------------------------- */
 
@@ -41,9 +88,10 @@ static color_mode detect_colors(tui_color wish) {
 /* COLORTERM is a hint that an xterm-like terminal takes direct colours; its terminfo entry may be missing. */
 static SCREEN *open_screen(void) {
     const char *name = getenv("TERM"), *hint = getenv("COLORTERM");
-    bool direct = hint && (!strcmp(hint, "truecolor") || !strcmp(hint, "24bit")) && !strncmp(name, "xterm", 5);
-    SCREEN *s = direct ? newterm("xterm-direct", stdout, stdin) : NULL;
-    return s ? s : newterm(NULL, stdout, stdin);
+    bool direct =
+        hint && (!strcmp(hint, "truecolor") || !strcmp(hint, "24bit")) && !strncmp(name, "xterm", 5);
+    SCREEN *s = direct && terminfo_known("xterm-direct") ? newterm("xterm-direct", stdout, stdin) : NULL;
+    return s || !terminfo_known(name) ? s : newterm(name, stdout, stdin);
 }
 
 int term_check(err *e) {
@@ -53,7 +101,8 @@ int term_check(err *e) {
                        "the workbench needs a terminal; use `tabes run` or --dump-screen without one");
     }
     if (!name || !*name || !strcmp(name, "dumb")) {
-        return err_set(e, ERR_UNSUPPORTED, "the workbench cannot draw on TERM=%s; set TERM, or use `tabes run`",
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the workbench cannot draw on TERM=%s; set TERM, or use `tabes run`",
                        name && *name ? name : "(unset)");
     }
     return 0;
@@ -69,10 +118,13 @@ int term_open(const tui_opts *o, palette *pal, err *e) {
     unsetenv("LINES"); /* curses would trust them and ignore resizes */
     unsetenv("COLUMNS");
     restore_prepare();
+    catch_winch();
     term.screen = open_screen();
     if (!term.screen) {
+        release_winch();
         restore_done();
-        return err_set(e, ERR_UNSUPPORTED, "the workbench does not know TERM=%s; set it to a known one, or use `tabes run`",
+        return err_set(e, ERR_UNSUPPORTED,
+                       "the workbench does not know TERM=%s; set it to a known one, or use `tabes run`",
                        getenv("TERM"));
     }
     restore_catch();
@@ -98,6 +150,7 @@ void term_close(void) {
     delscreen(term.screen);
     term.screen = NULL;
     cells_release(&term.shown);
+    release_winch();
     restore_done();
 }
 
@@ -109,8 +162,9 @@ void term_size(int *cols, int *rows) {
 /* Drawing ------------------------------------------------------------- */
 
 static attr_t attributes(unsigned attr) {
-    return (attr & ATTR_BOLD ? A_BOLD : 0) | (attr & ATTR_DIM ? A_DIM : 0) | (attr & ATTR_UNDER ? A_UNDERLINE : 0) |
-           (attr & ATTR_REVERSE ? A_REVERSE : 0) | (attr & ATTR_ITALIC ? A_ITALIC : 0);
+    return (attr & ATTR_BOLD ? A_BOLD : 0) | (attr & ATTR_DIM ? A_DIM : 0) |
+           (attr & ATTR_UNDER ? A_UNDERLINE : 0) | (attr & ATTR_REVERSE ? A_REVERSE : 0) |
+           (attr & ATTR_ITALIC ? A_ITALIC : 0);
 }
 
 /* A colour pair; without colour, or when the terminal has no more, pair 0. */
@@ -142,7 +196,8 @@ static void put_changes(const cells *g, bool whole) {
     for (int y = 0; y < g->rows && y < LINES; y++) {
         for (int x = 0; x < g->cols && x < COLS; x++) {
             size_t i = (size_t)y * (size_t)g->cols + (size_t)x;
-            if (g->at[i].width && (whole || !same_cell(&g->at[i], &term.shown.at[i]))) put_cell(x, y, &g->at[i]);
+            if (g->at[i].width && (whole || !same_cell(&g->at[i], &term.shown.at[i])))
+                put_cell(x, y, &g->at[i]);
         }
     }
 }
@@ -186,10 +241,10 @@ void term_suspend(void) {
 static int own_key(wint_t key) {
     static const struct {
         int curses, own;
-    } keys[] = {{KEY_UP, TUI_KEY_UP},       {KEY_DOWN, TUI_KEY_DOWN},       {KEY_LEFT, TUI_KEY_LEFT},
-                {KEY_RIGHT, TUI_KEY_RIGHT}, {KEY_HOME, TUI_KEY_HOME},       {KEY_END, TUI_KEY_END},
+    } keys[] = {{KEY_UP, TUI_KEY_UP},         {KEY_DOWN, TUI_KEY_DOWN},       {KEY_LEFT, TUI_KEY_LEFT},
+                {KEY_RIGHT, TUI_KEY_RIGHT},   {KEY_HOME, TUI_KEY_HOME},       {KEY_END, TUI_KEY_END},
                 {KEY_PPAGE, TUI_KEY_PAGE_UP}, {KEY_NPAGE, TUI_KEY_PAGE_DOWN}, {KEY_BTAB, TUI_KEY_BACKTAB},
-                {KEY_F(1), TUI_KEY_F1},     {KEY_F(10), TUI_KEY_F10},       {KEY_ENTER, KEY_RETURN}};
+                {KEY_F(1), TUI_KEY_F1},       {KEY_F(10), TUI_KEY_F10},       {KEY_ENTER, KEY_RETURN}};
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         if ((int)key == keys[i].curses) return keys[i].own;
     }
@@ -200,11 +255,13 @@ static term_input read_mouse(void) {
     MEVENT m;
     if (getmouse(&m) == ERR) return (term_input){.event = TERM_KEY, .key = -1};
     if (m.bstate & BUTTON1_PRESSED) return (term_input){.event = TERM_CLICK, .x = m.x, .y = m.y};
-    return (term_input){.event = TERM_WHEEL, .x = m.x, .y = m.y, .lines = m.bstate & BUTTON4_PRESSED ? -3 : 3};
+    return (term_input){
+        .event = TERM_WHEEL, .x = m.x, .y = m.y, .lines = m.bstate & BUTTON4_PRESSED ? -3 : 3};
 }
 
 term_input term_read(void) {
     wint_t key;
+    if (take_resize()) return (term_input){.event = TERM_RESIZE};
     int kind = get_wch(&key);
     if (kind == ERR) return (term_input){.event = TERM_NONE};
     if (kind == OK) return (term_input){.event = TERM_KEY, .key = (int)key};

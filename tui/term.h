@@ -17,6 +17,9 @@ void term_close(void);
 
 void term_size(int *cols, int *rows);
 
+/* Readable when the size has changed; term_read then answers TERM_RESIZE. */
+int term_resize_fd(void);
+
 /* The frame becomes what the terminal shows. */
 void term_draw(const cells *g);
 void term_repaint(void); /* the next frame is sent whole */
@@ -25,7 +28,8 @@ void term_suspend(void);
 
 typedef enum term_event { TERM_NONE, TERM_KEY, TERM_RESIZE, TERM_CLICK, TERM_WHEEL, TERM_HANGUP } term_event;
 
-/* What waits, without waiting for it. key: a code point or a TUI_KEY_ value; x, y: of the pointer; lines: of the wheel. */
+/* What waits, without waiting for it. key: a code point or a TUI_KEY_ value; x, y: of the pointer; lines: of
+ * the wheel. */
 typedef struct term_input {
     term_event event;
     int key, x, y, lines;

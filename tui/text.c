@@ -10,7 +10,11 @@ int utf8_decode(const char *s, size_t n, uint32_t *cp) {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
     if (!n) return -1;
     unsigned char b = (unsigned char)s[0];
-    int len = b < 0x80 ? 1 : b >= 0xC2 && b < 0xE0 ? 2 : b >= 0xE0 && b < 0xF0 ? 3 : b >= 0xF0 && b < 0xF5 ? 4 : 0;
+    int len = b < 0x80                ? 1
+              : b >= 0xC2 && b < 0xE0 ? 2
+              : b >= 0xE0 && b < 0xF0 ? 3
+              : b >= 0xF0 && b < 0xF5 ? 4
+                                      : 0;
     if (!len) return 0;
     uint32_t v = len == 1 ? b : b & (0x7FU >> len);
     for (int i = 1; i < len; i++) {
@@ -39,9 +43,9 @@ int utf8_encode(uint32_t cp, char buf[4]) {
 /* Characters that steer the terminal or the reading order, or that nobody can see. */
 static bool is_unsafe(uint32_t cp) {
     return cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || cp == 0xAD || cp == 0x61C || cp == 0x180E ||
-           (cp >= 0x200B && cp <= 0x200F) || (cp >= 0x2028 && cp <= 0x202E) || (cp >= 0x2060 && cp <= 0x206F) ||
-           cp == 0xFEFF || (cp >= 0xFFF9 && cp <= 0xFFFB) || (cp >= 0xE0000 && cp <= 0xE0FFF) ||
-           (cp >= 0xFE00 && cp <= 0xFE0F);
+           (cp >= 0x200B && cp <= 0x200F) || (cp >= 0x2028 && cp <= 0x202E) ||
+           (cp >= 0x2060 && cp <= 0x206F) || cp == 0xFEFF || (cp >= 0xFFF9 && cp <= 0xFFFB) ||
+           (cp >= 0xE0000 && cp <= 0xE0FFF) || (cp >= 0xFE00 && cp <= 0xFE0F);
 }
 
 int text_width(uint32_t cp) {

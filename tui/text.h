@@ -21,20 +21,20 @@ typedef struct glyph {
     int width;                 /* 1 or 2 columns */
 } glyph;
 
-/* Length of the UTF-8 character at s (1..4) and its code point; 0 when the bytes are no character, -1 when they could
- * become one if more followed. Overlong forms and surrogates are no characters. */
+/* Length of the UTF-8 character at s (1..4) and its code point; 0 when the bytes are no character, -1 when
+ * they could become one if more followed. Overlong forms and surrogates are no characters. */
 int utf8_decode(const char *s, size_t n, uint32_t *cp);
 
 /* UTF-8 of a code point into buf; returns the length. */
 int utf8_encode(uint32_t cp, char buf[4]);
 
-/* Columns of a code point on screen: 1, 2, 0 for a combining mark, -1 when it may not be shown. Fixed tables of the C
- * library's locale are used, so call setlocale first. */
+/* Columns of a code point on screen: 1, 2, 0 for a combining mark, -1 when it may not be shown. Fixed tables
+ * of the C library's locale are used, so call setlocale first. */
 int text_width(uint32_t cp);
 
-/* Takes one character off the text: appends glyphs to out (room for TEXT_MAX_GLYPHS) and returns how many; *used gets the
- * bytes consumed. A combining mark is added to `last` when given (then 0 glyphs come back). Newlines and tabs are the
- * caller's to treat. */
+/* Takes one character off the text: appends glyphs to out (room for TEXT_MAX_GLYPHS) and returns how many;
+ * *used gets the bytes consumed. A combining mark is added to `last` when given (then 0 glyphs come back).
+ * Newlines and tabs are the caller's to treat. */
 enum { TEXT_MAX_GLYPHS = 12 };
 int text_next(const char *s, size_t n, glyph *last, glyph *out, size_t *used);
 

@@ -33,9 +33,10 @@ static int timeout_ms(const loop *l) {
 
 /* Sleeps until there is something to do. */
 static void wait_input(loop *l) {
-    struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-    if (l->a.worker) fds[1].fd = worker_fd(l->a.worker);
-    int n = poll(fds, 2, timeout_ms(l));
+    struct pollfd fds[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                            {.fd = term_resize_fd(), .events = POLLIN},
+                            {.fd = l->a.worker ? worker_fd(l->a.worker) : -1, .events = POLLIN}};
+    int n = poll(fds, 3, timeout_ms(l));
     if (n == 0 && app_busy(&l->a)) l->flags |= APP_REDRAW; /* elapsed time */
     if (n > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) l->hangup = true;
 }

@@ -32,18 +32,19 @@ typedef struct tui_opts {
     replay *const *replays;
     int n_replays;
 
-    const char *record_prefix; /* `R` writes PREFIX-<policy>.jsonl; NULL: "tabes-YYYYmmdd-HHMMSS" in the current directory */
-    const char *keys; /* pressed before the first frame is shown, UTF-8; may be NULL */
+    const char *record_prefix; /* `R` writes PREFIX-<policy>.jsonl; NULL: "tabes-YYYYmmdd-HHMMSS" in the
+                                  current directory */
+    const char *keys;          /* pressed before the first frame is shown, UTF-8; may be NULL */
     tui_color color;
     bool ascii, no_mouse;
 } tui_opts;
 
-/* The user quit while the worker was inside an operation that did not end in time: a quit like any other, but the model
- * is still in use. The process should then end without closing it (`_exit`). */
+/* The user quit while the worker was inside an operation that did not end in time: a quit like any other, but
+ * the model is still in use. The process should then end without closing it (`_exit`). */
 enum { TUI_STILL_COMPUTING = 1 };
 
-/* Runs until the user quits; 0 or TUI_STILL_COMPUTING on a normal quit. Refuses with a message when there is no usable
- * terminal. Restores the terminal on every way out, fatal signals included. */
+/* Runs until the user quits; 0 or TUI_STILL_COMPUTING on a normal quit. Refuses with a message when there is
+ * no usable terminal. Restores the terminal on every way out, fatal signals included. */
 int tui_run(const tui_opts *o, err *e) MUST_CHECK;
 
 /* The screen as text after o->keys were pressed one by one, each to its end; no terminal is needed. */

@@ -12,8 +12,8 @@ typedef struct view {
     void (*draw)(const app *a, int i, cells *g, rect r);
 } view;
 
-extern const view view_canvas, view_candidates, view_chart, view_help, view_hints, view_inspector, view_legend, view_pane_title,
-    view_status, view_summary, view_timeline, view_title;
+extern const view view_canvas, view_candidates, view_chart, view_help, view_hints, view_inspector,
+    view_legend, view_pane_title, view_status, view_summary, view_timeline, view_title;
 
 /* A look by its role. */
 static inline style look(const app *a, style_role r) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -61,8 +62,7 @@ void worker_event_release(worker_event *ev) {
 
 static void ring(worker *w) {
     uint64_t one = 1;
-    while (write(w->fd, &one, sizeof one) < 0 && errno == EINTR) {
-    }
+    while (write(w->fd, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
 /* Takes over rec and head.start. */
@@ -176,7 +176,8 @@ static void free_work(work *job) {
     free(job);
 }
 
-/* Under the lock: the first waiting job, or NULL. Jobs for a session that has been replaced are thrown away. */
+/* Under the lock: the first waiting job, or NULL. Jobs for a session that has been replaced are thrown away.
+ */
 static work *pop_work(worker *w) {
     for (work *job; (job = w->first);) {
         w->first = job->next;
@@ -245,7 +246,8 @@ void worker_propose(worker *w, int pane) {
     post(w, &(work){.kind = WORK_PROPOSE, .pane = pane});
 }
 
-/* The running job sees the flag. A waiting one keeps what it must change (open, commit) and loses its proposal. */
+/* The running job sees the flag. A waiting one keeps what it must change (open, commit) and loses its
+ * proposal. */
 void worker_cancel(worker *w) {
     pthread_mutex_lock(&w->lock);
     for (work *job = w->first; job; job = job->next) job->no_proposal = true;
@@ -254,6 +256,18 @@ void worker_cancel(worker *w) {
 }
 
 /* Life ---------------------------------------------------------------- */
+
+/* Signals are for the screen's thread; only those that a fault of this thread raises come here. */
+static int start_thread(worker *w) {
+    sigset_t all, before;
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigdelset(&all, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    int rc = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc;
+}
 
 int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt, int length, err *e) {
     *out = NULL;
@@ -268,7 +282,7 @@ int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt,
     pthread_cond_init(&w->wake, NULL);
     w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     w->prompt = mem_copy(prompt, (size_t)n_prompt, sizeof *prompt);
-    if (w->fd < 0 || !w->prompt || pthread_create(&w->thread, NULL, run, w)) {
+    if (w->fd < 0 || !w->prompt || start_thread(w)) {
         if (w->fd >= 0) close(w->fd);
         free(w->prompt);
         free(w);

@@ -11,7 +11,8 @@
  *     poll(worker_fd(w));  while (worker_next(w, &ev)) { ... worker_event_release(&ev); }
  *     worker_stop(w);
  *
- * Opening a pane again replaces its session: what was running or waiting for the old one is given up silently.
+ * Opening a pane again replaces its session: what was running or waiting for the old one is given up
+ * silently.
  */
 #ifndef TABES_TUI_WORKER_H
 #define TABES_TUI_WORKER_H
@@ -23,8 +24,9 @@ enum { WORKER_PANES = 2 };
 typedef struct worker worker;
 
 typedef enum event_kind {
-    EVENT_OPENED,    /* head is set; the caller takes over head.start (worker_event_release frees it otherwise) */
-    EVENT_PROPOSED,  /* rec, or NULL when nothing is left to write */
+    EVENT_OPENED,   /* head is set; the caller takes over head.start (worker_event_release frees it otherwise)
+                     */
+    EVENT_PROPOSED, /* rec, or NULL when nothing is left to write */
     EVENT_CANCELLED, /* the proposal was given up; the session is unchanged */
     EVENT_FAILED     /* msg says why; `opening` tells whether there is no session now */
 } event_kind;
@@ -40,18 +42,20 @@ typedef struct worker_event {
 } worker_event;
 
 /* The prompt is copied; the denoiser is the worker's until worker_stop. */
-int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt, int length, err *e) MUST_CHECK;
+int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt, int length,
+                 err *e) MUST_CHECK;
 
-/* Cancels what runs and waits up to `seconds` for the thread. False: it is still inside a long operation; the worker and
- * what it uses (denoiser, prompt) then stay alive, and the process should end without freeing them. NULL is fine. */
+/* Cancels what runs and waits up to `seconds` for the thread. False: it is still inside a long operation; the
+ * worker and what it uses (denoiser, prompt) then stay alive, and the process should end without freeing
+ * them. NULL is fine. */
 bool worker_stop(worker *w, double seconds);
 
 void worker_open(worker *w, int pane, const policy *p, const param_set *params, uint64_t seed);
 void worker_commit(worker *w, int pane, const step_record *r); /* takes its own reference */
 void worker_propose(worker *w, int pane);                      /* again, after a cancellation */
 
-/* Give up what runs now and what waits. Each given-up proposal is answered by EVENT_CANCELLED. Opening and committing are
- * never lost. */
+/* Give up what runs now and what waits. Each given-up proposal is answered by EVENT_CANCELLED. Opening and
+ * committing are never lost. */
 void worker_cancel(worker *w);
 
 /* Readable while events wait. */

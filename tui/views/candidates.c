@@ -44,7 +44,7 @@ static bool penalty_of(const step_record *r, int c, double *v) {
 }
 
 static const column columns[] = {
-    {"score", 9, score_of, true, 4}, {"TIS", 9, tis_of, true, 4},   {"H", 7, entropy_of, false, 3},
+    {"score", 9, score_of, true, 4}, {"TIS", 9, tis_of, true, 4},    {"H", 7, entropy_of, false, 3},
     {"p", 7, p_of, false, 3},        {"gate", 7, gate_of, false, 3}, {"penalty", 9, penalty_of, false, 4},
 };
 enum { N_COLUMNS = (int)(sizeof columns / sizeof columns[0]), POS_WIDTH = 5, MIN_TOKEN = 5, MAX_TOKEN = 12 };
@@ -100,7 +100,8 @@ static void draw_row(const app *a, int i, const step_record *r, int c, cells *g,
     for (int n = 0; n < N_COLUMNS && x + columns[n].width <= end; x += columns[n++].width) {
         double v;
         if (columns[n].value(r, c, &v)) {
-            cells_printf(g, x, y, end, st, columns[n].sign ? "%+*.*f" : "%*.*f", columns[n].width, columns[n].digits, v);
+            cells_printf(g, x, y, end, st, columns[n].sign ? "%+*.*f" : "%*.*f", columns[n].width,
+                         columns[n].digits, v);
         } else {
             cells_text(g, x + columns[n].width - 1, y, end, look(a, STYLE_DIM), "\u00B7");
         }
@@ -113,7 +114,8 @@ static void draw_row(const app *a, int i, const step_record *r, int c, cells *g,
 static void draw(const app *a, int i, cells *g, rect r) {
     const step_record *rec = pane_record(app_pane(a, i));
     if (!rec || !rec->n_cand) {
-        cells_text(g, r.x + 1, r.y, rect_end(r), look(a, STYLE_DIM), app_pane(a, i)->busy ? "computing" : "no candidates");
+        cells_text(g, r.x + 1, r.y, rect_end(r), look(a, STYLE_DIM),
+                   app_pane(a, i)->busy ? "computing" : "nothing to rank");
         return;
     }
     ranked *order = calloc((size_t)rec->n_cand, sizeof *order);
@@ -125,7 +127,8 @@ static void draw(const app *a, int i, cells *g, rect r) {
         if (rec->cand[order[n].c] == a->cursor && n >= room) first = n - room + 1;
     }
     draw_head(a, g, r);
-    for (int n = first; n < rec->n_cand && n - first < room; n++) draw_row(a, i, rec, order[n].c, g, r, r.y + 1 + n - first);
+    for (int n = first; n < rec->n_cand && n - first < room; n++)
+        draw_row(a, i, rec, order[n].c, g, r, r.y + 1 + n - first);
     free(order);
 }
 

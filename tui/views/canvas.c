@@ -1,5 +1,5 @@
-/* canvas.c - the tokens of one state. A colour layer fills slots; state, cursor and differences are also told by glyphs and
- * attributes, so the canvas reads without colour. */
+/* canvas.c - the tokens of one state. A colour layer fills slots; state, cursor and differences are also told
+ * by glyphs and attributes, so the canvas reads without colour. */
 #include "tui/view.h"
 
 /* What the canvas knows about a position before it draws it. */
@@ -68,9 +68,13 @@ static ramp layer_ramp(layer l) {
     return l == LAYER_ENTROPY ? RAMP_ENTROPY : l == LAYER_TIS ? RAMP_SIGNED : RAMP_SEA;
 }
 
-static style place_look(const app *a, const place *at) {
-    style_role role = at->masked ? at->next ? STYLE_NEXT : at->candidate ? STYLE_CANDIDATE : STYLE_MASKED
-                      : at->fresh ? STYLE_FRESH
+/* A grid marks differences beside the token (draw_difference); text that flows has no room and is underlined.
+ */
+static style place_look(const app *a, const pane *p, const place *at) {
+    style_role role = at->masked   ? at->next        ? STYLE_NEXT
+                                     : at->candidate ? STYLE_CANDIDATE
+                                                     : STYLE_MASKED
+                      : at->fresh  ? STYLE_FRESH
                       : at->prompt ? STYLE_PROMPT
                                    : STYLE_WRITTEN;
     style s = look(a, role);
@@ -79,7 +83,7 @@ static style place_look(const app *a, const place *at) {
         s = look_over(s, ramp_style(&a->pal, layer_ramp(a->layer), at->x));
         s.attr = attr;
     }
-    if (at->differs) s.attr |= ATTR_UNDER;
+    if (at->differs && p->flow.grid < 3) s.attr |= ATTR_UNDER;
     return s;
 }
 
@@ -184,7 +188,7 @@ static void draw(const app *a, int pane_index, cells *g, rect r) {
         const flow_slot *s = &p->flow.slots[i];
         if (s->owner != i) continue;
         place at = look_up(a, p, i);
-        style st = place_look(a, &at);
+        style st = place_look(a, p, &at);
         if (at.masked) {
             draw_mask(&b, s, &at, st);
         } else {

@@ -1,5 +1,5 @@
-/* chart.c - total entropy ΣH by state, both panes over one scale, drawn in braille dots: A is a line, B every other dot, so
- * that the two differ without colour. ASCII draws 'a' and 'b'. */
+/* chart.c - total entropy ΣH by state, both panes over one scale, drawn in braille dots: A is a line, B every
+ * other dot, so that the two differ without colour. ASCII draws 'a' and 'b'. */
 #include "tui/view.h"
 
 enum { AXIS = 7, DOTS_X = 2, DOTS_Y = 4 };
@@ -35,7 +35,8 @@ static int dot_y(const plot *k, double v) {
 }
 
 static void put_dot(const app *a, cells *g, const plot *k, int i, int x, int y) {
-    static const unsigned char bits[DOTS_Y][DOTS_X] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
+    static const unsigned char bits[DOTS_Y][DOTS_X] = {
+        {0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
     cell *c = &g->at[(k->r.y + y / DOTS_Y) * g->cols + k->r.x + x / DOTS_X];
     style own = run_look(a, i);
     own.attr = 0;
@@ -68,6 +69,10 @@ static void draw_line(const app *a, cells *g, const plot *k, int i) {
     }
 }
 
+static int now_x(const app *a, const plot *k, int i) {
+    return k->r.x + dot_x(k, app_pane(a, i)->state) / DOTS_X;
+}
+
 static void draw_axes(const app *a, cells *g, const plot *k, rect r) {
     style dim = look(a, STYLE_DIM);
     cells_printf(g, r.x, k->r.y, k->r.x, dim, "%6.1f", k->top);
@@ -78,7 +83,9 @@ static void draw_axes(const app *a, cells *g, const plot *k, rect r) {
     char last[16];
     int n = snprintf(last, sizeof last, "%d", k->states);
     cells_text(g, k->r.x, y, rect_end(r), dim, "0");
-    cells_text(g, rect_end(r) - n, y, rect_end(r), dim, last);
+    bool free_end = true;
+    for (int i = 0; i < a->n_panes; i++) free_end &= now_x(a, k, i) < rect_end(r) - n;
+    if (free_end) cells_text(g, rect_end(r) - n, y, rect_end(r), dim, last);
 }
 
 /* The state that each pane shows, under the axis. */
@@ -86,7 +93,7 @@ static void draw_now(const app *a, cells *g, const plot *k) {
     int y = k->r.y + k->r.h;
     for (int i = 0; i < a->n_panes; i++) {
         const pane *p = app_pane(a, i);
-        int x = k->r.x + dot_x(k, p->state) / DOTS_X;
+        int x = now_x(a, k, i);
         bool same = i && p->state == app_pane(a, 0)->state;
         style st = same ? look(a, STYLE_STRONG) : run_look(a, i);
         cells_printf(g, x, y, rect_end(k->r), st, "\u25B2");

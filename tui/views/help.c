@@ -2,7 +2,7 @@
 #include "tui/keys.h"
 #include "tui/view.h"
 
-enum { LABEL_WIDTH = 14, ENTRY_WIDTH = 74, MAX_LINES = 128 };
+enum { LABEL_WIDTH = 15, ENTRY_WIDTH = 57, MAX_LINES = 128 };
 
 /* A line of the list: a group's title (binding NULL, maybe no title: air) or one binding. */
 typedef struct help_line {
@@ -38,13 +38,14 @@ static void draw_frame(const app *a, cells *g, rect r) {
     cells_repeat(g, r.x, r.y, r.w, 0x2500, dim);
     cells_repeat(g, r.x, r.y + r.h - 1, r.w, 0x2500, dim);
     cells_text(g, r.x + 2, r.y, rect_end(r), look(a, STYLE_TITLE), " keys ");
-    cells_text(g, r.x + 2, r.y + r.h - 1, rect_end(r), dim, " j k scroll   Esc closes   a number before a key repeats it ");
+    cells_text(g, r.x + 2, r.y + r.h - 1, rect_end(r), dim,
+               " j k scroll   Esc closes   a number before a key repeats it ");
 }
 
 static void draw(const app *a, int i, cells *g, rect r) {
     (void)i;
     help_line lines[MAX_LINES];
-    int n = list_lines(lines), columns = r.w >= 2 * ENTRY_WIDTH + 6 ? 2 : 1;
+    int n = list_lines(lines), columns = r.w >= 2 * ENTRY_WIDTH + 4 ? 2 : 1;
     int per_column = (n + columns - 1) / columns;
     rect box = {.w = columns * ENTRY_WIDTH + 4, .h = per_column + 4};
     if (box.h > r.h) box.h = r.h;
@@ -59,7 +60,9 @@ static void draw(const app *a, int i, cells *g, rect r) {
             draw_line(a, &lines[c * per_column + y + top], g, x, box.y + 2 + y, x + ENTRY_WIDTH - 1);
         }
     }
-    if (top < most) cells_text(g, rect_end(box) - 8, box.y + box.h - 1, rect_end(box), look(a, STYLE_DIM), " more \u2193");
+    if (top < most)
+        cells_text(g, rect_end(box) - 8, box.y + box.h - 1, rect_end(box), look(a, STYLE_DIM),
+                   " more \u2193");
 }
 
 const view view_help = {"help", draw};

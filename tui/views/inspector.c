@@ -1,5 +1,5 @@
-/* inspector.c - everything known about the position under the cursor in one pane. A position that is written shows what was
- * known just before: the record that wrote it. */
+/* inspector.c - everything known about the position under the cursor in one pane. A position that is written
+ * shows what was known just before: the record that wrote it. */
 #include <stdarg.h>
 
 #include "tui/view.h"
@@ -20,7 +20,7 @@ static void put_token(pen *w, const pane *p, int pos) {
 static bool put_history(pen *w, const pane *p, int pos) {
     if (p->tokens[pos] == p->traj->head.mask_id) return true;
     if (p->written_by[pos] < 0) return pen_text(w, STYLE_DIM, "  prompt");
-    return pen_text(w, STYLE_DIM, "  step %d, rank %d, p %.3f", p->written_by[pos] + 1, p->rank[pos], p->written_p[pos]);
+    return pen_text(w, STYLE_DIM, "  step %d, p %.3f", p->written_by[pos] + 1, p->written_p[pos]);
 }
 
 /* The text goes on in the next line when it does not fit into this one. */
@@ -53,7 +53,7 @@ static void put_entropy(lines *l, const pane *p, const step_record *r, int pos) 
     if (k < 0 || !r->entropy) return;
     put(l, "H", "%.3f nats", r->entropy[k]);
     put(l, "of ln V", "%.0f%%", 100 * r->entropy[k] / entropy_max(p));
-    if (r->margin && l->r.w >= 34) put(l, "margin", "%.3f", r->margin[k]);
+    if (r->margin) pen_field(&l->w, "margin", "%.3f", r->margin[k]);
 }
 
 static void put_tis(lines *l, const step_record *r, int pos) {
@@ -70,7 +70,8 @@ static void put_tis(lines *l, const step_record *r, int pos) {
 
 static int rank_of(const step_record *r, int c) {
     int rank = 1;
-    for (int i = 0; i < r->n_cand; i++) rank += r->score[i] > r->score[c] || (i < c && r->score[i] >= r->score[c]);
+    for (int i = 0; i < r->n_cand; i++)
+        rank += r->score[i] > r->score[c] || (i < c && r->score[i] >= r->score[c]);
     return rank;
 }
 
@@ -78,7 +79,7 @@ static void put_score(lines *l, const step_record *r, int pos) {
     int c = record_cand_index(r, pos);
     if (c >= 0 && r->score) {
         put(l, "score", "%+.4f", r->score[c]);
-        put(l, "rank", "%d of %d", rank_of(r, c), r->n_cand);
+        put(l, "rank", "%d/%d", rank_of(r, c), r->n_cand);
     } else {
         pen_text(&l->w, STYLE_DIM, "not a candidate");
     }

@@ -53,8 +53,8 @@ static void draw_layer(const app *a, cells *g, int x, rect r) {
     } else if (a->layer == LAYER_TIS && a->tis_clip > 0) {
         x = cells_printf(g, x, r.y, end, dim, "TIS  %.3g ", -a->tis_clip);
         x = draw_ramp(a, g, x, r.y, RAMP_SIGNED);
-        cells_printf(g, x, r.y, end, dim, " %+.3g nats, clipped at 95 %%   \u00B7 not scored   %s", a->tis_clip,
-                     tis_names(a, names, sizeof names));
+        cells_printf(g, x, r.y, end, dim, " %+.3g nats, clipped at 95 %%   \u00B7 not scored   %s",
+                     a->tis_clip, tis_names(a, names, sizeof names));
     } else if (a->layer == LAYER_TIS) {
         cells_text(g, x, r.y, end, dim, "TIS  nothing is scored   \u00B7 not scored");
     } else if (a->layer == LAYER_ORDER) {

@@ -1,4 +1,5 @@
-/* status.c - the last two rows: a message or the keys that matter now, and the state of everything in one line. */
+/* status.c - the last two rows: a message or the keys that matter now, and the state of everything in one
+ * line. */
 #include "engine/base/clock.h"
 #include "tui/keys.h"
 #include "tui/view.h"
@@ -55,7 +56,8 @@ static void draw_hints(const app *a, int i, cells *g, rect r) {
         const binding *b = &bindings[k];
         if (!wanted(a, b)) continue;
         pen whole = w;
-        if (!pen_text(&w, STYLE_KEY, "   %s", key_label(b->keys[0], label)) || !pen_text(&w, STYLE_DIM, " %s", b->hint)) {
+        if (!pen_text(&w, STYLE_KEY, "   %s", key_label(b->keys[0], label)) ||
+            !pen_text(&w, STYLE_DIM, " %s", b->hint)) {
             cells_repeat(g, whole.x, w.y, w.x - whole.x, ' ', look(a, STYLE_PLAIN));
             w = whole;
         }
@@ -109,7 +111,7 @@ static void draw_status(const app *a, int i, cells *g, rect r) {
     snprintf(value, sizeof value, "%d/%d", p->state, pane_planned(p));
     put(&w, STYLE_STRONG, "step ", value);
     int32_t id = a->cursor < p->traj->head.n_tokens ? p->tokens[a->cursor] : -1;
-    snprintf(value, sizeof value, "%d %s", a->cursor,
+    snprintf(value, sizeof value, id == p->traj->head.mask_id ? "%d %s" : "%d '%s'", a->cursor,
              flow_token_text(p->traj->texts, id, p->traj->head.mask_id, token, sizeof token));
     put(&w, STYLE_PLAIN, "pos ", value);
     snprintf(value, sizeof value, "%d", masked);

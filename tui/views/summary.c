@@ -1,4 +1,5 @@
-/* summary.c - one pane's step in numbers: where it is, what this decision costs, what the run has cost so far. */
+/* summary.c - one pane's step in numbers: where it is, what this decision costs, what the run has cost so
+ * far. */
 #include "tui/view.h"
 
 static void put_state(pen *w, const pane *p) {

@@ -1,4 +1,5 @@
-/* timeline.c - one bar from the first to the last state: what is computed, where the panes are, where they part. */
+/* timeline.c - one bar from the first to the last state: what is computed, where the panes are, where they
+ * part. */
 #include "tui/view.h"
 
 static int column_of(const rect *bar, int n, int last) {
@@ -31,13 +32,20 @@ static void draw(const app *a, int i, cells *g, rect r) {
     const pane *p = app_pane(a, a->focus);
     if (!p->traj) return;
     rect bar = {r.x + TIMELINE_MARGIN, r.y, r.w - 2 * TIMELINE_MARGIN, 1};
-    int last = last_state(a), here = column_of(&bar, p->state, last), computed = column_of(&bar, pane_states(p), last);
+    int last = last_state(a), here = column_of(&bar, p->state, last),
+        computed = column_of(&bar, pane_states(p), last);
     style dim = look(a, STYLE_DIM), mark = look(a, STYLE_MARK);
     cells_printf(g, r.x, r.y, bar.x - 1, look(a, STYLE_STRONG), "%*d", TIMELINE_MARGIN - 1, p->state);
     cells_printf(g, bar.x + bar.w + 1, r.y, rect_end(r), dim, "%d", last);
     for (int x = bar.x; x < bar.x + bar.w; x++) {
         bool taken = x <= here, known = x <= computed;
-        cells_char(g, x, r.y, taken ? 0x2501 : known ? 0x2500 : 0xB7, taken ? look(a, STYLE_PLAIN) : known ? dim : mark);
+        cells_char(g, x, r.y,
+                   taken   ? 0x2501
+                   : known ? 0x2500
+                           : 0xB7,
+                   taken   ? look(a, STYLE_PLAIN)
+                   : known ? dim
+                           : mark);
     }
     if (a->n_panes == 2 && app_pane(a, 1)->traj) {
         int n = trajectory_divergence(app_pane(a, 0)->traj, app_pane(a, 1)->traj, NULL);
