@@ -360,15 +360,6 @@ static int take_option(cli_args *a, const option_table *t, const option_entry *o
     return 0;
 }
 
-static void list_params(const policy *p, char *buf, size_t size) {
-    size_t used = 0;
-    buf[0] = '\0';
-    for (const param_def *const *d = p->params; *d && used < size; d++) {
-        int n = snprintf(buf + used, size - used, "%s%s", used ? ", " : "", (*d)->name);
-        used += n > 0 ? (size_t)n : 0;
-    }
-}
-
 /* Parameters of every chosen policy: defaults, the model's tuning, then what was given. */
 static int fill_policies(cli_args *a, const model_tuning *tuning, err *e) {
     for (int i = 0; i < a->n_policies; i++)
@@ -384,10 +375,11 @@ static int fill_policies(cli_args *a, const model_tuning *tuning, err *e) {
             taken = true;
         }
         if (taken) continue;
-        char names[300];
-        list_params(a->policies[0].policy, names, sizeof names);
-        return err_set(e, ERR_BAD_ARGUMENT, "--%s is not a parameter of policy %s; it has: %s", s->name,
-                       a->policies[0].policy->name, names);
+        /* Every option here belongs to some policy, so one set of flags may serve a comparison of several. */
+        if (tuning && !a->quiet) {
+            fprintf(stderr, "tabes: note: --%s is not used by policy %s\n", s->name,
+                    a->policies[0].policy->name);
+        }
     }
     return 0;
 }
@@ -464,6 +456,9 @@ int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size)
 int cli_open_model(cli_args *a, model *m, err *e) {
     char path[4096];
     const char *name = a->model ? a->model : "sudoku";
+    if (!*name)
+        return err_set(e, ERR_BAD_ARGUMENT,
+                       "-m: an empty name; give a checkpoint directory or a bundled model");
     bool plain = !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
     bool bundled = plain && (!a->model || access(name, F_OK) != 0);
     if (!bundled || cli_bundled_path("models", name, path, sizeof path)) {

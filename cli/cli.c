@@ -2,9 +2,11 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 atomic_bool cli_cancelled;
 
@@ -131,16 +133,26 @@ int cli_help(const command *c) {
 
 /* Signals ------------------------------------------------------------- */
 
-static void on_signal(int sig) {
-    if (atomic_exchange(&cli_cancelled, true)) {
-        signal(sig, SIG_DFL);
-        raise(sig);
+/* A thread of its own takes the signals, and every other thread (OpenMP's inherit the mask) blocks them:
+ * oneDNN's generated code keeps data below the stack pointer, which the frame of a signal handler would
+ * overwrite. */
+static void *wait_for_signals(void *set) {
+    for (int sig; !sigwait(set, &sig);) {
+        if (atomic_exchange(&cli_cancelled, true)) _exit(EXIT_INTERRUPTED);
     }
+    return NULL;
 }
 
 void cli_catch_signals(void) {
-    struct sigaction act = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&act.sa_mask);
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
+    static sigset_t set;
+    pthread_t thread;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (pthread_create(&thread, NULL, wait_for_signals, &set)) {
+        pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* then a signal simply ends the program */
+        return;
+    }
+    pthread_detach(thread);
 }

@@ -159,8 +159,10 @@ static int open_decision(scores *s, err *e) {
     int64_t t = T;
     int rc = s->t_text ? cli_parse_int(s->t_text, "--t", 1, T, &t, e) : 0;
     if (rc) return rc;
+    /* The masks left over the steps left is what a session writes at this point; a budget that was given wins
+     * here. */
     if (steps && !c->params.given[param_find(&c->params, "budget")]) {
-        budget = session_quota(n, T, 0, T - (int)t);
+        budget = session_quota(n, (int)t, 0, 0);
         if (budget < 1) budget = 1;
     }
     s->rec->step = T - (int)t;
@@ -251,6 +253,13 @@ static int add_own_triple(scores *s) {
     return 0;
 }
 
+static bool has_triple(const scores *s, const char *name) {
+    for (int i = 0; i < s->n_triples; i++) {
+        if (!strcmp(s->triples[i].name, name)) return true;
+    }
+    return false;
+}
+
 static int add_triples(scores *s, err *e) {
     if (!s->tis_text) return add_own_triple(s);
     if (!strcmp(s->tis_text, "all")) return add_all_triples(s, e);
@@ -260,7 +269,7 @@ static int add_triples(scores *s, err *e) {
         snprintf(name, sizeof name, "%.*s", (int)(len < sizeof name ? len : sizeof name - 1), at);
         score_triple t;
         int rc = triple_parse(&t, name, e);
-        if (!rc) rc = add_triple(s, t, e);
+        if (!rc && !has_triple(s, name)) rc = add_triple(s, t, e);
         if (rc) return err_prefix(e, "--tis");
         at += len + (at[len] == ',');
     }

@@ -1,4 +1,5 @@
 /* main.c - picks the command. Without one, or when the first argument is an option, it is `open`. */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
@@ -54,9 +55,9 @@ static int run_command(const command *c, int argc, char **argv) {
     return cli_finish(c->run(argc, argv));
 }
 
-/* libgomp's threads spin at barriers by default, which is ruinous when other programs want the cores (a decode of
- * 3 s took 42 s beside two busy processes) and gains nothing measurable when they do not. It reads its environment
- * before main, so the only way to ask for sleeping threads is to start again, once. */
+/* libgomp's threads spin at barriers by default, which is ruinous when other programs want the cores (a
+ * decode of 3 s took 42 s beside two busy processes) and gains nothing measurable when they do not. It reads
+ * its environment before main, so the only way to ask for sleeping threads is to start again, once. */
 static void let_idle_threads_sleep(char **argv) {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
     char self[4096]; /* the real path, so that process lists go on saying "tabes" */
@@ -66,7 +67,17 @@ static void let_idle_threads_sleep(char **argv) {
     execv(self, argv); /* where it fails, the program merely runs as it is */
 }
 
+/* A closed standard stream would hand its number to the next file we open, and messages would then land in a
+ * recording. Output stays unwritable, so that its loss is still reported. */
+static void fill_standard_streams(void) {
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == 1 ? O_RDONLY : O_RDWR) != fd)
+            _exit(EXIT_FAILED);
+    }
+}
+
 int main(int argc, char **argv) {
+    fill_standard_streams();
     let_idle_threads_sleep(argv);
     setlocale(LC_CTYPE, "");  /* wide characters for the screen; numbers stay in C notation */
     signal(SIGPIPE, SIG_DFL); /* a closed pipe ends the program quietly, whatever the parent ignored */

@@ -96,7 +96,7 @@ static int dispatch(scoring *c, score_triple t, score_opts o, double *tis, err *
 static int tidy(const scoring *c, score_triple t, double *tis, err *e) {
     char name[TRIPLE_NAME];
     for (int i = 0; i < c->n; i++) {
-        if (isnan(tis[i])) {
+        if (!isfinite(tis[i])) {
             return err_set(e, ERR_BAD_FORMAT, "score %s at position %d is not a number", triple_name(t, name),
                            c->pos[i]);
         }

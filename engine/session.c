@@ -202,7 +202,7 @@ static double score_of(const void *ctx, int i) {
 
 static int check_scores(const step_record *r, err *e) {
     for (int i = 0; i < r->n_cand; i++) {
-        if (isnan(r->score[i])) {
+        if (!isfinite(r->score[i])) {
             return err_set(e, ERR_BAD_FORMAT, "the score at position %d is not a number", r->cand[i]);
         }
     }

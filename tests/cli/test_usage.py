@@ -37,7 +37,6 @@ def bad_usage(c):
             (RUN + ["--seed", "-1"], "--seed"), (RUN + ["--seed", "99999999999999999999"], "--seed"),
             (RUN + ["--threads", 0], "--threads"), (RUN + ["--device", "cuda"], "built without"),
             (RUN + ["--policy", "magic"], "unknown policy 'magic'"), (RUN + ["--policy", "boe,margin"], "at most 1"),
-            (RUN + ["--policy", "confidence", "--rho", 0.5], "--rho is not a parameter of policy confidence; it has: "),
             (RUN + ["--policy", "boe", "--rho", 1.5], "rho"), (RUN + ["--policy", "boe", "--rho", "nan"], "rho"),
             (RUN + ["--policy", "boe", "--rho", "half"], "rho"), (RUN + ["--policy", "boe", "--rho", ""], "rho"),
             (RUN + ["--policy", "boe", "--gate", "maybe"], "gate"), (RUN + ["--steps", "1.5"], "steps"),
@@ -182,6 +181,8 @@ def help_texts(c):
         c.check("--rho" in text and "--lambda-schedule" in text, f"{name} --help has the policies' parameters")
     code, out, message = tabes("--version")
     c.check(code == 0 and out.startswith("tabes ") and message == "", "--version")
+    code, out, message = tabes(*RUN, "--policy", "confidence", "--rho", 0.5)
+    c.check(code == 0 and out and "--rho is not used by policy confidence" in message, f"a flag of another policy: {message}")
     c.check(tabes("help", "run")[1] == tabes("run", "--help")[1], "help run")
 
 
