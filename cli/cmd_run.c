@@ -42,6 +42,7 @@ typedef struct run {
     session *s;
     recorder *rec;
     trajectory traj;
+    const step_record *first; /* proposed before the recording is made */
     double started;
 } run;
 
@@ -96,7 +97,13 @@ static int open_session(run *r, err *e) {
 static int open_trajectory(run *r, err *e) {
     traj_header head;
     session_header(r->s, &head);
-    int rc = trajectory_init(&r->traj, &head, model_texts(&r->m), e);
+    return trajectory_init(&r->traj, &head, model_texts(&r->m), e);
+}
+
+/* The recording is made only when the first step is known, so that a run that cannot start leaves an older
+ * file alone. */
+static int first_step(run *r, err *e) {
+    int rc = session_propose(r->s, &r->first, e);
     if (!rc && r->record) rc = recorder_open(&r->rec, r->record, &r->traj.head, model_texts(&r->m), e);
     return rc;
 }
@@ -109,11 +116,12 @@ static int one_step(run *r, const step_record *rec, err *e) {
 }
 
 static int all_steps(run *r, err *e) {
-    r->started = clock_now();
     int rc = 0;
     while (!rc && !session_done(r->s)) {
-        const step_record *rec = NULL;
-        rc = cli_cancelled ? err_set(e, ERR_CANCELLED, "cancelled") : session_propose(r->s, &rec, e);
+        const step_record *rec = r->first;
+        r->first = NULL;
+        if (!rec)
+            rc = cli_cancelled ? err_set(e, ERR_CANCELLED, "cancelled") : session_propose(r->s, &rec, e);
         if (rc || !rec) break;
         rc = one_step(r, rec, e);
         record_unref(rec);
@@ -121,6 +129,11 @@ static int all_steps(run *r, err *e) {
     }
     clear_progress(r);
     if (!rc && r->rec) rc = recorder_finish(r->rec, &r->traj, e);
+    /* Stopped by a person: the file is whole as far as it goes, and says that it is not complete. */
+    if (rc == ERR_CANCELLED && r->rec) {
+        err late = {0};
+        if (recorder_finish(r->rec, &r->traj, &late)) fprintf(stderr, "tabes: %s\n", late.msg);
+    }
     return rc;
 }
 
@@ -203,8 +216,9 @@ static int print_result(const run *r, err *e) {
 
 static int report_stop(const run *r, err *e) {
     if (e->code != ERR_CANCELLED) return cli_report(e);
-    if (r->record) {
-        err_set(e, ERR_CANCELLED, "interrupted; %s holds %d whole steps", r->record, r->traj.n_records);
+    if (r->rec) {
+        err_set(e, ERR_CANCELLED, "interrupted; %s holds %d step%s", r->record, r->traj.n_records,
+                r->traj.n_records == 1 ? "" : "s");
     } else {
         err_set(e, ERR_CANCELLED, "interrupted after %d steps", r->traj.n_records);
     }
@@ -217,8 +231,11 @@ static int run_opened(run *r, err *e) {
     int rc = open_session(r, e);
     if (!rc) rc = open_trajectory(r, e);
     if (rc) return cli_report_input(e);
+    r->started = clock_now();
+    rc = first_step(r, e);
+    if (rc && rc != ERR_CANCELLED) return cli_report_input(e);
     note_untuned(r);
-    rc = all_steps(r, e);
+    if (!rc) rc = all_steps(r, e);
     if (!rc) rc = print_result(r, e);
     return rc ? report_stop(r, e) : EXIT_OK;
 }
@@ -236,6 +253,7 @@ static int run_main(int argc, char **argv) {
     err e = {0};
     if (cli_open_model(&r.args, &r.m, &e)) return cli_report_input(&e);
     code = run_opened(&r, &e);
+    record_unref(r.first);
     recorder_close(r.rec);
     trajectory_release(&r.traj);
     session_close(r.s);

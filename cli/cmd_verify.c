@@ -85,11 +85,11 @@ static int verify(cli_args *a, const replay *r, double tolerance, bool exact) {
     if (cli_open_model(a, &m, &e)) return cli_report_input(&e);
     const char *fingerprint = denoiser_get_info(m.d)->fingerprint;
     bool same_model = strcmp(fingerprint, h->fingerprint) == 0;
-    if (!a->quiet && !same_model) {
+    int rc = replay_verify(r, &m, tolerance, exact, &rep, &e);
+    if (!rc && !a->quiet && !same_model) {
         fprintf(stderr, "tabes: %s: fingerprint differs: recorded with %s, this model is %s\n", r->path,
                 h->fingerprint, fingerprint);
     }
-    int rc = replay_verify(r, &m, tolerance, exact, &rep, &e);
     if (!rc && a->json) rc = print_json(&rep, r, same_model, &e);
     if (!rc && !a->json) print_text(&rep, r->truncated, exact);
     model_close(&m); /* frees what `fingerprint` points to */
@@ -110,7 +110,7 @@ static int run_verify(int argc, char **argv) {
     if (a.n_operands != 1) return cli_usage_error(&cmd_verify, "expected one FILE, got %d", a.n_operands);
     if (tolerance_text && cli_parse_real(tolerance_text, "--tolerance", 0, 1, &tolerance, &e))
         return cli_report(&e);
-    if (replay_load(&r, a.operands[0], &e)) return cli_report_input(&e);
+    if (replay_load_to_verify(&r, a.operands[0], &e)) return cli_report_input(&e);
     if (r->truncated) fprintf(stderr, "tabes: %s: %s\n", r->path, r->note);
     if (!a.model && !default_model(&a, r->traj.head.model_name)) {
         rc =

@@ -39,11 +39,11 @@ typedef struct denoiser_info {
     char dtype[8];        /* of the weights as stored: "F32", "BF16", "F16" */
     int n_vocab;          /* rows of the head (mask included) */
     int d_model, n_layers, n_heads, n_kv_heads, mlp_size;
-    int max_len;          /* longest sequence */
+    int max_len;                             /* longest sequence */
     int32_t mask_id, bos_id, eos_id, pad_id; /* -1 where the checkpoint names none; mask_id is always set */
-    bool shifted;         /* position p reads network row max(p-1, 0) */
+    bool shifted;                            /* position p reads network row max(p-1, 0) */
     int64_t n_params;
-    size_t weight_bytes;  /* as stored */
+    size_t weight_bytes; /* as stored */
 } denoiser_info;
 
 typedef struct sequence {
@@ -78,7 +78,8 @@ typedef struct backward_req {
     int seq;
     int n_seeds;
     const float *weights; /* [n_seeds][n_rows of the pass]; rows of other sequences are ignored */
-    const int *active;    /* positions of A, ascending, unique (emit rows already included); NULL: every row (dense) */
+    const int
+        *active; /* positions of A, ascending, unique (emit rows already included); NULL: every row (dense) */
     int n_active;
     const int *wrt; /* positions; must be members of A */
     int n_wrt;
@@ -137,7 +138,7 @@ pass *pass_new(void);
 void pass_free(pass *p);
 int pass_n_rows(const pass *p);
 row_ref pass_row(const pass *p, int row);
-const float *pass_logits(const pass *p, int row);      /* [n_vocab], mask column -inf */
+const float *pass_logits(const pass *p, int row); /* [n_vocab], mask column -inf */
 const k_row_stats *pass_stats(const pass *p, int row);
 /* The k most probable tokens of a row, best first, lower id on ties; returns how many (<= k). */
 int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs);

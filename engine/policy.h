@@ -24,11 +24,12 @@ typedef struct decision {
 typedef struct policy policy;
 struct policy {
     const char *name;
-    const char *title;                /* short, for pane titles */
-    const char *help;                 /* one paragraph; says where the source is uncertain */
-    const char *const *presets;       /* NULL-terminated pairs "name", "value" that replace defaults; or NULL */
-    const param_def *const *params;   /* NULL-terminated; includes the common ones */
-    int (*check)(const param_set *ps, const denoiser_info *info, err *e); /* may be NULL: refuse impossible settings */
+    const char *title;              /* short, for pane titles */
+    const char *help;               /* one paragraph; says where the source is uncertain */
+    const char *const *presets;     /* NULL-terminated pairs "name", "value" that replace defaults; or NULL */
+    const param_def *const *params; /* NULL-terminated; includes the common ones */
+    int (*check)(const param_set *ps, const denoiser_info *info,
+                 err *e); /* may be NULL: refuse impossible settings */
     /* Does `score` take gradients or restricted lookaheads from the step's own pass? NULL: never. */
     bool (*keeps)(const param_set *ps);
     int (*score)(decision *dec, err *e);
@@ -47,8 +48,7 @@ const char *policy_names(void); /* "confidence, margin, ..." */
 void policy_defaults(const policy *p, const struct model_tuning *tuning, param_set *out);
 
 /* Common parameters, shared by all policies: steps, budget, temperature, (see policies/common.c) */
-#define COMMON_PARAMS                                                                              \
-    &param_steps, &param_budget, &param_temperature
+#define COMMON_PARAMS &param_steps, &param_budget, &param_temperature
 extern const param_def param_steps, param_budget, param_temperature;
 
 #endif

@@ -15,7 +15,8 @@ typedef enum active_rows { ACTIVE_DENSE, ACTIVE_MASKED, ACTIVE_CANDIDATES, ACTIV
 typedef enum cand_rule { CAND_CONFIDENCE, CAND_MARGIN, CAND_ENTROPY, CAND_ALL } cand_rule;
 
 /* NULL-terminated, in enum order: "mask", "soft", ... They serve as parameter choices. */
-extern const char *const lookahead_names[], *const objective_names[], *const active_names[], *const cand_rule_names[];
+extern const char *const lookahead_names[], *const objective_names[], *const active_names[],
+                                                                          *const cand_rule_names[];
 
 typedef struct score_triple {
     lookahead look;
@@ -61,11 +62,12 @@ typedef struct score_opts {
 
 /* TIS (or the reduction, for rows/full) of candidates cand[n_cand] (indices into masked) -> tis[n_cand].
  * soft: their soft writes ẽ [n_cand][d_model], see score_soft. Costs are added to *cost. */
-int score_tis(const score_state *s, score_triple t, score_opts o, const int *cand, int n_cand, const float *soft,
-              double *tis, score_cost *cost, err *e) MUST_CHECK;
+int score_tis(const score_state *s, score_triple t, score_opts o, const int *cand, int n_cand,
+              const float *soft, double *tis, score_cost *cost, err *e) MUST_CHECK;
 
 /* ẽ_i for each candidate [n_cand][d] and ‖Δe_i‖ [n_cand] (may be NULL). */
-int score_soft(const score_state *s, const int *cand, int n_cand, float *soft, double *delta_norm, err *e) MUST_CHECK;
+int score_soft(const score_state *s, const int *cand, int n_cand, float *soft, double *delta_norm,
+               err *e) MUST_CHECK;
 
 /* Gate c_i = clip(1 - H/log(V-1), 0, 1) (Eq. 15). */
 double score_gate(double entropy, int n_vocab);
@@ -81,7 +83,8 @@ void score_anneal(const anti_collapse *a, int t, int T, double *lambda_t, double
 int score_self_local(const score_state *s, const int *cand, int n_cand, const float *soft, double *self,
                      score_cost *cost, err *e) MUST_CHECK;
 
-/* Influence matrix D[j][i] = -<∂H_j/∂e_i, Δe_i>, rows j over all masked, columns over cand: [n_masked][n_cand], dense. */
+/* Influence matrix D[j][i] = -<∂H_j/∂e_i, Δe_i>, rows j over all masked, columns over cand:
+ * [n_masked][n_cand], dense. */
 int score_influence(const score_state *s, const int *cand, int n_cand, const float *soft, double *D,
                     score_cost *cost, err *e) MUST_CHECK;
 
@@ -90,6 +93,7 @@ int score_influence(const score_state *s, const int *cand, int n_cand, const flo
  * `samples` draws per candidate; hard_se (may be NULL) gets the standard error (0 when enumerated).
  * Either output may be NULL. */
 int score_truth(const score_state *s, const int *cand, int n_cand, const float *soft, double *soft_red,
-                double *hard_red, double *hard_se, int samples, uint64_t seed, score_cost *cost, err *e) MUST_CHECK;
+                double *hard_red, double *hard_se, int samples, uint64_t seed, score_cost *cost,
+                err *e) MUST_CHECK;
 
 #endif

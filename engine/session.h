@@ -18,20 +18,21 @@ typedef struct session_opts {
     int n_prompt;
     int length; /* masks appended; 0 is allowed when the prompt has masks */
     const policy *policy;
-    param_set params; /* from policy_defaults, then edited. steps = 0: one step per `budget` tokens (default 1) */
+    param_set
+        params; /* from policy_defaults, then edited. steps = 0: one step per `budget` tokens (default 1) */
     uint64_t seed;
     bool observe_tis; /* compute TIS for display when the policy does not */
     int top_k;        /* tokens kept per masked position, <= RECORD_TOP_K; 0 means RECORD_TOP_K */
     const atomic_bool *cancel;
 } session_opts;
 
-/* Refuses with one line: nothing to generate, sequence longer than the context, steps > masks is fine (empty steps are
- * skipped), impossible policy settings. */
+/* Refuses with one line: nothing to generate, sequence longer than the context, steps > masks is fine (empty
+ * steps are skipped), impossible policy settings. */
 int session_open(session **out, denoiser *d, const session_opts *o, err *e) MUST_CHECK;
 void session_close(session *s);
 
-/* *out gets a reference the caller releases; NULL and 0 when nothing is masked (the decode is done). ERR_CANCELLED leaves
- * the session unchanged. */
+/* *out gets a reference the caller releases; NULL and 0 when nothing is masked (the decode is done).
+ * ERR_CANCELLED leaves the session unchanged. */
 int session_propose(session *s, const step_record **out, err *e) MUST_CHECK;
 int session_commit(session *s, const step_record *r, err *e) MUST_CHECK;
 
@@ -45,8 +46,8 @@ const int32_t *session_tokens(const session *s, int *n);
 /* Header for a trajectory of this session (start tokens borrowed from the session). */
 void session_header(const session *s, traj_header *h);
 
-/* Tokens to write at step k of T when m0 masks were there at the start: m0/T, the remainder going one each to the first
- * steps, as the public samplers do. With T = 0: `budget` each step. */
+/* Tokens to write at step k of T when m0 masks were there at the start: m0/T, the remainder going one each to
+ * the first steps, as the public samplers do. With T = 0: `budget` each step. */
 int session_quota(int m0, int T, int budget, int k);
 
 #endif

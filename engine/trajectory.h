@@ -34,7 +34,8 @@ typedef struct traj_header {
     char device[32], precision[16]; /* "cpu", "f32" */
     int threads;
     char created[32]; /* UTC, ISO 8601 */
-    int n_prompt;     /* first position that belongs to the generation; blanks inside the prompt are masks below it */
+    int n_prompt; /* first position that belongs to the generation; blanks inside the prompt are masks below
+                     it */
     int n_tokens;
     const int32_t *start; /* [n_tokens] state 0, prompt and masks */
 } traj_header;
@@ -66,7 +67,8 @@ void trajectory_state(const trajectory *t, int n, int32_t *out);
 /* The record that describes what the policy sees at state n: records[n], or pending at the end, or NULL. */
 const step_record *trajectory_record_at(const trajectory *t, int n);
 
-/* Step index k (0-based) of the record that wrote pos last before state n, or -1 (prompt or masked). rank: 0-based rank within that step. */
+/* Step index k (0-based) of the record that wrote pos last before state n, or -1 (prompt or masked). rank:
+ * 0-based rank within that step. */
 int trajectory_written_at(const trajectory *t, int n, int pos, int *rank);
 
 /* Totals over the first n records. */

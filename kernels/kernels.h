@@ -32,7 +32,7 @@ typedef struct k_row_stats {
     double confidence; /* max π */
     double margin;     /* top1 - top2 of π */
     int32_t argmax;
-    bool bad;          /* a NaN or +inf logit was met; the other fields are then 0 */
+    bool bad; /* a NaN or +inf logit was met; the other fields are then 0 */
 } k_row_stats;
 
 /* Attention of n_q query rows over n_k key rows, bidirectional (no mask of any kind).

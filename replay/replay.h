@@ -33,12 +33,16 @@ int replay_save(const trajectory *t, const char *path, err *e) MUST_CHECK;
 typedef struct replay {
     trajectory traj; /* its texts come from the file */
     char path[4096];
-    bool truncated;             /* the last line was cut, or the closing line is missing */
-    char note[200];             /* "truncated: line 17 is cut; 15 steps are kept" when truncated */
+    bool truncated;          /* the last line was cut, or the closing line is missing */
+    char note[200];          /* "truncated: line 17 is cut; 15 steps are kept" when truncated */
+    char contradiction[160]; /* what the closing line says against the steps; only after replay_load_to_verify
+                              */
     struct replay_texts *texts; /* private */
 } replay;
 
 int replay_load(replay **out, const char *path, err *e) MUST_CHECK;
+/* The same, but a closing line that contradicts the steps is kept in `contradiction` for replay_verify. */
+int replay_load_to_verify(replay **out, const char *path, err *e) MUST_CHECK;
 void replay_close(replay *r);
 
 /* Verify -------------------------------------------------------------- */

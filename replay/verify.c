@@ -273,6 +273,10 @@ int replay_verify(const replay *r, const model *m, double tolerance, bool exact,
         if (rc) err_prefix(e, "step %d", k);
         if (!rc) rep->steps_checked++;
     }
+    if (!rc && rep->same && r->contradiction[0]) {
+        rep->same = false;
+        snprintf(rep->where, sizeof rep->where, "the steps agree, but %s", r->contradiction);
+    }
     free(tokens);
     session_close(s);
     if (rc) err_prefix(e, "%.160s", r->path);

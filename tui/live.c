@@ -134,9 +134,13 @@ static unsigned change_policy(app *a, int by) {
     param_set old = p->params;
     policy_defaults(p->policy, &a->model->tuning, &p->params);
     carry_settings(&p->params, &old);
+    err e = {0};
+    bool refused = p->policy->check && p->policy->check(&p->params, denoiser_get_info(a->model->d), &e);
+    if (refused) policy_defaults(p->policy, &a->model->tuning, &p->params);
     restart(a, p);
     if (a->locked) app_go(a, a->focus, 0);
-    app_say(a, "pane %c: %s, from state 0", 'A' + a->focus, p->policy->name);
+    app_say(a, "pane %c: %s, from state 0%s", 'A' + a->focus, p->policy->name,
+            refused ? ", with its own settings (yours do not fit it)" : "");
     return APP_REDRAW;
 }
 

@@ -118,10 +118,19 @@ int worker_fd(const worker *w) {
 
 /* The thread ---------------------------------------------------------- */
 
+/* Every job is answered, or the pane would stay busy for ever. */
+static bool refuse_without_session(worker *w, const work *job) {
+    err e = {0};
+    if (w->sessions[job->pane]) return false;
+    err_set(&e, ERR_BAD_ARGUMENT, "not started; a takes another policy, X restarts");
+    push_failure(w, job, &e, false);
+    return true;
+}
+
 static void propose(worker *w, const work *job) {
     err e = {0};
     worker_event ev = {.kind = EVENT_PROPOSED, .pane = job->pane, .epoch = job->epoch};
-    if (!w->sessions[job->pane]) return;
+    if (refuse_without_session(w, job)) return;
     if (job->no_proposal) {
         push_event(w, &(worker_event){.kind = EVENT_CANCELLED, .pane = job->pane, .epoch = job->epoch});
         return;
@@ -163,7 +172,7 @@ static void open_session(worker *w, const work *job) {
 
 static void commit(worker *w, const work *job) {
     err e = {0};
-    if (!w->sessions[job->pane]) return;
+    if (refuse_without_session(w, job)) return;
     if (session_commit(w->sessions[job->pane], job->rec, &e)) {
         push_failure(w, job, &e, false);
     } else {

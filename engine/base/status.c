@@ -8,8 +8,8 @@
 
 const char *status_text(int code) {
     switch (code) {
-#define X(name, value, text)                                                                       \
-    case value:                                                                                    \
+#define X(name, value, text)                                                                                 \
+    case value:                                                                                              \
         return text;
         STATUS_LIST(X)
 #undef X

@@ -11,16 +11,16 @@
 #ifndef TABES_BASE_STATUS_H
 #define TABES_BASE_STATUS_H
 
-#define STATUS_LIST(X)                                                                             \
-    X(OK, 0, "ok")                                                                                 \
-    X(NOT_FOUND, -1, "not found")                                                                  \
-    X(BAD_FORMAT, -2, "bad format")                                                                \
-    X(BAD_ARGUMENT, -3, "bad argument")                                                            \
-    X(NO_MEMORY, -4, "out of memory")                                                              \
-    X(NO_DEVICE, -5, "no such device")                                                             \
-    X(CANCELLED, -6, "cancelled")                                                                  \
-    X(IO, -7, "input/output error")                                                                \
-    X(UNSUPPORTED, -8, "not supported")                                                            \
+#define STATUS_LIST(X)                                                                                       \
+    X(OK, 0, "ok")                                                                                           \
+    X(NOT_FOUND, -1, "not found")                                                                            \
+    X(BAD_FORMAT, -2, "bad format")                                                                          \
+    X(BAD_ARGUMENT, -3, "bad argument")                                                                      \
+    X(NO_MEMORY, -4, "out of memory")                                                                        \
+    X(NO_DEVICE, -5, "no such device")                                                                       \
+    X(CANCELLED, -6, "cancelled")                                                                            \
+    X(IO, -7, "input/output error")                                                                          \
+    X(UNSUPPORTED, -8, "not supported")                                                                      \
     X(DIFFERS, -9, "results differ")
 
 typedef enum status {
@@ -30,11 +30,11 @@ typedef enum status {
 } status;
 
 typedef struct err {
-    int code;       /* a status; ERR_OK while nothing failed */
-    char msg[400];  /* one line, no newline at the end; always NUL-terminated */
+    int code;      /* a status; ERR_OK while nothing failed */
+    char msg[400]; /* one line, no newline at the end; always NUL-terminated */
 } err;
 
-#define MUST_CHECK __attribute__((warn_unused_result))
+#define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #if defined(__GNUC__) && !defined(__clang__)
 #define OWNED_BY(closer) __attribute__((malloc, malloc(closer, 1)))

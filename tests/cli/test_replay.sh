@@ -120,5 +120,23 @@ for c in verify export; do
     says out "usage: tabes $c FILE"
 done
 
+# A token changed in the file: verify names the step; a reader that cannot re-run refuses the contradiction.
+sed '3s/"token":[0-9]*/"token":1/' examples/trajectories/sudoku-greedy.jsonl >"$tmp/token.jsonl"
+expect 1 "$TABES" verify "$tmp/token.jsonl" -m examples/models/sudoku
+says out '^differs: step 1, position'
+expect 2 "$TABES" export "$tmp/token.jsonl" --to csv
+silent out
+# The shipped recordings hold on this machine.
+for file in examples/trajectories/*.jsonl; do
+    expect 0 "$TABES" verify "$file"
+done
+# An older recording survives a run that cannot start.
+cp "$tmp/token.jsonl" "$tmp/older.jsonl"
+expect 2 "$TABES" run -q -m $MODEL --prompt-tokens "[3,4,5]" --length 9999 --record "$tmp/older.jsonl"
+expect 0 cmp "$tmp/token.jsonl" "$tmp/older.jsonl"
+# A policy that refuses the settings carried over from another leaves the pane usable.
+expect 0 timeout 60 "$TABES" open -m sudoku --policy boe-others --active masked --dump-screen 120x40 --keys as
+says out 'A boe-mid'
+
 echo "replay commands: $checks checks, $failed failed"
 [ "$failed" -eq 0 ]

@@ -139,9 +139,10 @@ def interrupted(c, folder):
         with open(record, "rb") as f:
             data = f.read()
         lines = [json.loads(line) for line in data.splitlines()]
-        c.check(data.endswith(b"\n") and lines[0]["type"] == "header" and all(x["type"] == "step" for x in lines[1:]),
+        c.check(data.endswith(b"\n") and lines[0]["type"] == "header" and all(x["type"] == "step" for x in lines[1:-1]),
                 f"{sig.name}: whole steps only")
-        c.check(str(len(lines) - 1).encode() in message, f"{sig.name}: the message counts the steps: {message!r}")
+        c.check(lines[-1]["type"] == "closing" and not lines[-1]["complete"], f"{sig.name}: closed as incomplete")
+        c.check(str(len(lines) - 2).encode() in message, f"{sig.name}: the message counts the steps: {message!r}")
 
 
 def failed_writes(c, folder):
