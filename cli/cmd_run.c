@@ -1,4 +1,5 @@
 /* cmd_run.c - a whole decode without a screen. */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -168,7 +169,14 @@ static int print_json(const run *r, const int32_t *tokens, int n, const strbuf *
     doc_end(&j);
     doc_string(&j, "policy", r->args.policies[0].policy->name);
     doc_params(&j, "params", &r->traj.head.params);
-    doc_uint(&j, "seed", r->args.seed);
+    /* Readers that keep numbers as doubles lose digits above 2^53: a string then, as in recordings. */
+    if (r->args.seed > UINT64_C(1) << 53) {
+        char seed[24];
+        snprintf(seed, sizeof seed, "%" PRIu64, r->args.seed);
+        doc_string(&j, "seed", seed);
+    } else {
+        doc_uint(&j, "seed", r->args.seed);
+    }
     if (text) {
         doc_bytes(&j, "text", text->data, text->len);
     } else {
@@ -220,7 +228,8 @@ static int report_stop(const run *r, err *e) {
         err_set(e, ERR_CANCELLED, "interrupted; %s holds %d step%s", r->record, r->traj.n_records,
                 r->traj.n_records == 1 ? "" : "s");
     } else {
-        err_set(e, ERR_CANCELLED, "interrupted after %d steps", r->traj.n_records);
+        err_set(e, ERR_CANCELLED, "interrupted after %d step%s", r->traj.n_records,
+                r->traj.n_records == 1 ? "" : "s");
     }
     return cli_report(e);
 }
@@ -234,7 +243,7 @@ static int run_opened(run *r, err *e) {
     r->started = clock_now();
     rc = first_step(r, e);
     if (rc && rc != ERR_CANCELLED) return cli_report_input(e);
-    note_untuned(r);
+    if (!rc) note_untuned(r);
     if (!rc) rc = all_steps(r, e);
     if (!rc) rc = print_result(r, e);
     return rc ? report_stop(r, e) : EXIT_OK;

@@ -45,6 +45,24 @@ static void fail_at(reader *r, const cJSON *item, const char *fmt, ...) {
     r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: %s", r->path, r->line_no, column, why);
 }
 
+/* Lines that are well formed and contradict each other. That is an error, except for verify, which re-runs
+ * the steps and names where they part from the model. */
+static void contradict(reader *r, const cJSON *item, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void contradict(reader *r, const cJSON *item, const char *fmt, ...) {
+    char what[120];
+    va_list ap;
+    if (r->rc) return;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    if (!r->lenient) {
+        fail_at(r, item, "%s", what);
+    } else if (!r->rp->contradiction[0]) {
+        snprintf(r->rp->contradiction, sizeof r->rp->contradiction, "line %zu, column %zu: %s", r->line_no,
+                 item ? json_locate(r->root, item, r->line.data) + 1 : 1, what);
+    }
+}
+
 static void fail_memory(reader *r) {
     if (!r->rc) r->rc = err_set(r->e, ERR_NO_MEMORY, "%s:%zu: out of memory", r->path, r->line_no);
 }
@@ -411,8 +429,8 @@ static void read_masked(reader *r, const cJSON *root, step_record *s) {
     for (int pos = 0; pos < t->head.n_tokens; pos++) {
         bool is_mask = t->last[pos] == t->head.mask_id, listed = i < s->n_masked && s->masked[i] == pos;
         if (is_mask && !listed)
-            fail_at(r, item ? item : list, "masked: position %d is masked and not listed", pos);
-        if (listed && !is_mask) fail_at(r, item, "masked: position %d is not masked", pos);
+            contradict(r, item ? item : list, "masked: position %d is masked and not listed", pos);
+        if (listed && !is_mask) contradict(r, item, "masked: position %d is not masked", pos);
         if (r->rc) return;
         if (listed) {
             i++;
@@ -469,7 +487,8 @@ static void check_subset(reader *r, const cJSON *obj, const char *key, const ste
                          const int *list) {
     const cJSON *c = r->rc ? NULL : find(obj, key)->child;
     for (int i = 0; c; c = c->next, i++) {
-        if (record_masked_index(s, list[i]) < 0) fail_at(r, c, "%s: position %d is not masked", key, list[i]);
+        if (record_masked_index(s, list[i]) < 0)
+            contradict(r, c, "%s: position %d is not masked", key, list[i]);
     }
 }
 
@@ -512,9 +531,9 @@ static void check_write(reader *r, const cJSON *item, step_kind kind, const step
         fail_at(r, pos, "writes: position %d is past the end (%d)", w->pos, h->n_tokens);
     if (r->rc) return;
     bool is_mask = r->rp->traj.last[w->pos] == h->mask_id;
-    if (r->masked[w->pos]) fail_at(r, pos, "writes: position %d is written twice", w->pos);
-    if (kind == STEP_DECODE && !is_mask) fail_at(r, pos, "writes: position %d is not masked", w->pos);
-    if (kind == STEP_REMASK && is_mask) fail_at(r, pos, "writes: position %d is masked already", w->pos);
+    if (r->masked[w->pos]) contradict(r, pos, "writes: position %d is written twice", w->pos);
+    if (kind == STEP_DECODE && !is_mask) contradict(r, pos, "writes: position %d is not masked", w->pos);
+    if (kind == STEP_REMASK && is_mask) contradict(r, pos, "writes: position %d is masked already", w->pos);
     if (kind == STEP_REMASK && w->token != h->mask_id) {
         fail_at(r, token, "writes: a remask writes token %d, expected the mask %d", w->token, h->mask_id);
     }
@@ -597,21 +616,6 @@ static bool near(double a, double b) {
     return fabs(a - b) <= 1e-9 * (fabs(a) + fabs(b)) + 1e-12;
 }
 
-/* The closing line says other than the steps do. That is an error, except for verify, which re-runs the steps
- * and names where they part from the model. */
-static void contradict(reader *r, const cJSON *item, const char *fmt, ...) {
-    char what[120];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(what, sizeof what, fmt, ap);
-    va_end(ap);
-    if (!r->lenient) {
-        fail_at(r, item, "%s", what);
-    } else if (!r->rp->contradiction[0]) {
-        snprintf(r->rp->contradiction, sizeof r->rp->contradiction, "line %zu: %s", r->line_no, what);
-    }
-}
-
 static void read_closing(reader *r) {
     static const char *const known[] = {"type", "complete",      "steps", "result", "written",
                                         "nfe",  "backward_rows", "ms",    NULL};
@@ -625,7 +629,7 @@ static void read_closing(reader *r) {
     bool complete = get_bool(r, root, "complete");
     int steps = get_int(r, root, "steps", 0, MAX_STEPS);
     if (!r->rc && steps != t->n_records)
-        fail_at(r, find(root, "steps"), "%d steps, the file has %d", steps, t->n_records);
+        contradict(r, find(root, "steps"), "%d steps, the file has %d", steps, t->n_records);
     const int *result = get_ids(r, root, "result", t->head.n_tokens);
     const cJSON *item = r->rc ? NULL : find(root, "result")->child;
     for (int i = 0; item; item = item->next, i++) {
@@ -646,12 +650,12 @@ static void read_closing(reader *r) {
         contradict(r, find(root, "backward_rows"), "backward_rows is %.0f, the steps have %lld", rows,
                    (long long)sum.backward_rows);
     }
-    if (!r->rc && !near(ms, sum.ms)) fail_at(r, find(root, "ms"), "ms is %g, the steps have %g", ms, sum.ms);
-    bool masks_left = false;
-    for (int i = 0; i < t->head.n_tokens; i++) masks_left |= t->last[i] == t->head.mask_id;
-    if (!r->rc && complete && masks_left)
-        contradict(r, find(root, "complete"), "complete, but the steps leave masks");
-    if (!r->rc) t->complete = complete;
+    if (!r->rc && !near(ms, sum.ms))
+        contradict(r, find(root, "ms"), "ms is %g, the steps have %g", ms, sum.ms);
+    if (!r->rc && complete != t->complete) {
+        contradict(r, find(root, "complete"), "complete is %s, the steps leave %s",
+                   complete ? "true" : "false", t->complete ? "no masks" : "masks");
+    }
     arena_release(&scratch);
 }
 

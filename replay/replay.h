@@ -33,15 +33,15 @@ int replay_save(const trajectory *t, const char *path, err *e) MUST_CHECK;
 typedef struct replay {
     trajectory traj; /* its texts come from the file */
     char path[4096];
-    bool truncated;          /* the last line was cut, or the closing line is missing */
-    char note[200];          /* "truncated: line 17 is cut; 15 steps are kept" when truncated */
-    char contradiction[160]; /* what the closing line says against the steps; only after replay_load_to_verify
-                              */
+    bool truncated;             /* the last line was cut, or the closing line is missing */
+    char note[200];             /* "truncated: line 17 is cut; 15 steps are kept" when truncated */
+    char contradiction[200];    /* where lines contradict each other; only after replay_load_to_verify */
     struct replay_texts *texts; /* private */
 } replay;
 
 int replay_load(replay **out, const char *path, err *e) MUST_CHECK;
-/* The same, but a closing line that contradicts the steps is kept in `contradiction` for replay_verify. */
+/* The same, but the first contradiction between well-formed lines is kept in `contradiction` for
+ * replay_verify. */
 int replay_load_to_verify(replay **out, const char *path, err *e) MUST_CHECK;
 void replay_close(replay *r);
 
@@ -51,7 +51,7 @@ typedef struct verify_report {
     int steps_checked;
     bool same;       /* tokens and order equal and numbers within tolerance */
     double max_rel;  /* largest relative distance of any compared number */
-    char where[200]; /* first difference: "step 7, position 31: wrote '5', recorded '3'"; empty when same */
+    char where[240]; /* first difference: "step 7, position 31: wrote '5', recorded '3'"; empty when same */
 } verify_report;
 
 /* Re-runs the recording on the model. Tokens and order exact; numbers within `tolerance` relative to

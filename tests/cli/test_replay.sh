@@ -126,6 +126,36 @@ expect 1 "$TABES" verify "$tmp/token.jsonl" -m examples/models/sudoku
 says out '^differs: step 1, position'
 expect 2 "$TABES" export "$tmp/token.jsonl" --to csv
 silent out
+# So with positions, the start, masked lists and the closing line; other readers refuse all of them.
+python3 - examples/trajectories/sudoku-greedy.jsonl "$tmp" <<'EOF'
+import json, sys
+def alter(name, change):
+    lines = [json.loads(l) for l in open(sys.argv[1])]
+    change(lines)
+    open(f"{sys.argv[2]}/{name}.jsonl", "w").write("".join(json.dumps(l) + "\n" for l in lines))
+def position(lines):
+    writes = lines[2]["writes"]
+    writes[0]["pos"] = next(p for p in lines[2]["masked"] if p not in [w["pos"] for w in writes])
+def start(lines):
+    lines[0]["start"][lines[0]["start"].index(lines[0]["model"]["mask_id"])] = 1
+alter("position", position)
+alter("start", start)
+def masked(lines):
+    old = lines[3]["masked"]
+    free = [p for p in range(len(lines[0]["start"])) if p not in old]
+    lines[3]["masked"] = sorted(old[1:] + free[:1])
+alter("masked", masked)
+alter("complete", lambda lines: lines[-1].update(complete=False))
+alter("written", lambda lines: lines[-1].update(written=1))
+alter("ms", lambda lines: lines[-1].update(ms=1))
+EOF
+for change in position:'step 1, ' start:'step 0, ' masked:'step 2, ' \
+    complete:'the steps agree, but line 8, column [0-9]*: complete is false' written:'the steps agree, but line 8, column' \
+    ms:'the steps agree, but line 8, column'; do
+    expect 1 "$TABES" verify "$tmp/${change%%:*}.jsonl" -m examples/models/sudoku
+    says out "^differs: ${change#*:}"
+    expect 2 "$TABES" export "$tmp/${change%%:*}.jsonl" --to csv
+done
 # The shipped recordings hold on this machine.
 for file in examples/trajectories/*.jsonl; do
     expect 0 "$TABES" verify "$file"
@@ -133,6 +163,16 @@ done
 # An older recording survives a run that cannot start.
 cp "$tmp/token.jsonl" "$tmp/older.jsonl"
 expect 2 "$TABES" run -q -m $MODEL --prompt-tokens "[3,4,5]" --length 9999 --record "$tmp/older.jsonl"
+expect 0 cmp "$tmp/token.jsonl" "$tmp/older.jsonl"
+mkdir "$tmp/nan" && cp $MODEL/config.json "$tmp/nan"
+python3 - $MODEL/model.safetensors "$tmp/nan/model.safetensors" <<'EOF'
+import struct, sys
+data = open(sys.argv[1], "rb").read()
+head = 8 + struct.unpack("<Q", data[:8])[0]
+open(sys.argv[2], "wb").write(data[:head] + b"\xff\xff\xff\x7f" * ((len(data) - head) // 4))
+EOF
+expect 2 "$TABES" run -q -m "$tmp/nan" --prompt-tokens "[3,4,5]" --length 4 --record "$tmp/older.jsonl"
+says err NaN
 expect 0 cmp "$tmp/token.jsonl" "$tmp/older.jsonl"
 # A policy that refuses the settings carried over from another leaves the pane usable.
 expect 0 timeout 60 "$TABES" open -m sudoku --policy boe-others --active masked --dump-screen 120x40 --keys as

@@ -67,6 +67,12 @@ def json_runs(c, folder):
     c.check("untuned" in message and message.count("\n") == 1, f"a note on anti-collapse: {message!r}")
 
 
+def seeds(c):
+    for seed, want in ((3, 3), (2**53, 2**53), (2**53 + 1, str(2**53 + 1)), (2**64 - 1, str(2**64 - 1))):
+        got = ids(c, "run", "-m", LLADA, "--prompt-tokens", "[5]", "--length", 1, "--seed", seed, "--json", "-q")
+        c.check(got["seed"] == want, f"seed {seed} is {got['seed']!r}")
+
+
 def text_runs(c, folder):
     code, out, message = tabes("run", "-m", "sudoku", "-p", PUZZLE, "--policy", "confidence")
     grid = out.rstrip("\n").split("\n")
@@ -163,6 +169,7 @@ def failed_writes(c, folder):
 def main():
     c = Checks("cli run")
     token_runs(c)
+    seeds(c)
     with tempfile.TemporaryDirectory() as folder:
         json_runs(c, folder)
         text_runs(c, folder)
