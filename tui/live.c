@@ -38,8 +38,7 @@ static void on_opened(app *a, pane *p, worker_event *ev) {
     trajectory_release(&p->own);
     p->own = fresh;
     p->traj = &p->own;
-    p->state = p->want = 0;
-    p->run = false;
+    p->state = 0; /* steps asked for since the restart stay asked for */
 }
 
 static void on_proposed(app *a, pane *p, worker_event *ev) {
@@ -95,7 +94,26 @@ static bool refuse_replay(app *a) {
     return true;
 }
 
+/* The old steps and the old proposal go at once: a step asked for before the session is open waits for it. */
+static int forget_steps(app *a, pane *p, err *e) {
+    trajectory fresh;
+    traj_header head = p->own.head;
+    snprintf(head.policy, sizeof head.policy, "%s", p->policy->name);
+    head.params = p->params;
+    int rc = trajectory_init(&fresh, &head, model_texts(a->model), e);
+    if (rc) return rc;
+    trajectory_release(&p->own);
+    p->own = fresh;
+    p->state = 0;
+    return 0;
+}
+
 static void restart(app *a, pane *p) {
+    err e = {0};
+    if (forget_steps(a, p, &e)) {
+        app_complain(a, "%s", e.msg);
+        return;
+    }
     begin_work(p);
     p->want = 0;
     p->run = false;
@@ -113,14 +131,35 @@ unsigned app_restart(app *a, int count) {
     return APP_REDRAW;
 }
 
-/* What a person had set by hand stays set where the new policy has it. */
-static void carry_settings(param_set *to, const param_set *from) {
+static bool accepts(const app *a, const policy *p, const param_set *ps) {
+    err ignored = {0};
+    return !p->check || !p->check(ps, denoiser_get_info(a->model->d), &ignored);
+}
+
+/* Takes over what a person had set by hand where the new policy has it, each only if the policy accepts it
+ * when `careful`. `left_out` names the others. */
+static void carry_settings(const app *a, const policy *p, param_set *to, const param_set *from, bool careful,
+                           strbuf *left_out) {
     for (int i = 0; i < from->n; i++) {
         int k = from->given[i] ? param_find(to, from->defs[i]->name) : -1;
         if (k < 0 || to->defs[k] != from->defs[i]) continue;
+        param_set before = *to;
         to->v[k] = from->v[i];
         to->given[k] = true;
+        if (!careful || accepts(a, p, to)) continue;
+        *to = before;
+        strbuf_printf(left_out, "%s%s", left_out->len ? ", " : "", from->defs[i]->name);
     }
+}
+
+/* All settings together; when the policy refuses them so, those that it takes. */
+static void settle_params(const app *a, pane *p, strbuf *left_out) {
+    param_set old = p->params;
+    policy_defaults(p->policy, &a->model->tuning, &p->params);
+    carry_settings(a, p->policy, &p->params, &old, false, left_out);
+    if (accepts(a, p->policy, &p->params)) return;
+    policy_defaults(p->policy, &a->model->tuning, &p->params);
+    carry_settings(a, p->policy, &p->params, &old, true, left_out);
 }
 
 static unsigned change_policy(app *a, int by) {
@@ -131,16 +170,14 @@ static unsigned change_policy(app *a, int by) {
         if (policies[n] == p->policy) at = n;
     }
     p->policy = policies[((at + by) % n + n) % n];
-    param_set old = p->params;
-    policy_defaults(p->policy, &a->model->tuning, &p->params);
-    carry_settings(&p->params, &old);
-    err e = {0};
-    bool refused = p->policy->check && p->policy->check(&p->params, denoiser_get_info(a->model->d), &e);
-    if (refused) policy_defaults(p->policy, &a->model->tuning, &p->params);
-    restart(a, p);
+    strbuf left_out;
+    strbuf_init(&left_out, sizeof a->message / 2);
+    settle_params(a, p, &left_out);
     if (a->locked) app_go(a, a->focus, 0);
-    app_say(a, "pane %c: %s, from state 0%s", 'A' + a->focus, p->policy->name,
-            refused ? ", with its own settings (yours do not fit it)" : "");
+    app_say(a, "pane %c: %s, from state 0%s%s", 'A' + a->focus, p->policy->name,
+            left_out.len ? ", with its own " : "", left_out.len ? left_out.data : "");
+    restart(a, p);
+    strbuf_release(&left_out);
     return APP_REDRAW;
 }
 

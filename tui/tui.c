@@ -17,6 +17,7 @@ typedef struct loop {
     cells grid;
     unsigned flags;
     double last_frame;
+    const char *keys; /* given beforehand and not pressed yet */
     bool hangup;
 } loop;
 
@@ -57,13 +58,18 @@ static unsigned handle(loop *l, const term_input *in) {
     }
 }
 
+static void obey(loop *l) {
+    if (l->flags & APP_SUSPEND) term_suspend();
+    if (l->flags & APP_MOUSE) term_toggle_mouse();
+    if (l->flags & APP_REPAINT) term_repaint();
+    l->flags &= ~(unsigned)(APP_SUSPEND | APP_MOUSE | APP_REPAINT);
+}
+
 static void take_input(loop *l) {
     for (term_input in; !(l->flags & APP_QUIT) && (in = term_read()).event != TERM_NONE;) {
+        if (in.event == TERM_KEY && (in.key == KEY_ESC || in.key == KEY_CTRL('c'))) l->keys = "";
         l->flags |= handle(l, &in);
-        if (l->flags & APP_SUSPEND) term_suspend();
-        if (l->flags & APP_MOUSE) term_toggle_mouse();
-        if (l->flags & APP_REPAINT) term_repaint();
-        l->flags &= ~(unsigned)(APP_SUSPEND | APP_MOUSE | APP_REPAINT);
+        obey(l);
     }
 }
 
@@ -82,9 +88,32 @@ static int draw(loop *l, err *e) {
     return 0;
 }
 
+/* One key of `*keys`; 0 or an error. */
+static int press_next(app *a, const char **keys, unsigned *flags, err *e) {
+    uint32_t cp = 0;
+    int used = utf8_decode(*keys, strlen(*keys), &cp);
+    if (used <= 0) return err_set(e, ERR_BAD_ARGUMENT, "keys: not UTF-8");
+    *keys += used;
+    *flags |= keys_press(a, (int)cp);
+    return 0;
+}
+
+/* Keys given beforehand, each as soon as the one before has come to its end; Esc and Ctrl-c drop the rest. */
+static int press_given(loop *l, err *e) {
+    int rc = 0;
+    while (!rc && *l->keys && !(l->flags & APP_QUIT) && !app_busy(&l->a) && !l->a.playing) {
+        rc = press_next(&l->a, &l->keys, &l->flags, e);
+        obey(l);
+        if (!rc) rc = draw(l, e);
+    }
+    return rc;
+}
+
 static int run(loop *l, err *e) {
     int rc = draw(l, e);
     while (!rc && !(l->flags & APP_QUIT) && !l->hangup) {
+        rc = press_given(l, e);
+        if (rc || l->flags & APP_QUIT) break;
         wait_input(l);
         take_input(l);
         if (l->flags & APP_QUIT) break;
@@ -95,7 +124,7 @@ static int run(loop *l, err *e) {
     return rc;
 }
 
-/* Keys given beforehand ----------------------------------------------- */
+/* Without a terminal --------------------------------------------------- */
 
 /* Until the worker has answered and nothing plays. */
 static void settle(app *a) {
@@ -109,28 +138,16 @@ static void settle(app *a) {
 
 static int press_all(app *a, cells *g, const char *keys, err *e) {
     int rc = screen_draw(a, g, e);
-    for (size_t n = keys ? strlen(keys) : 0; !rc && n && !a->quit;) {
-        uint32_t cp = 0;
-        int used = utf8_decode(keys, n, &cp);
-        if (used <= 0) return err_set(e, ERR_BAD_ARGUMENT, "keys: not UTF-8");
-        keys_press(a, (int)cp);
+    while (!rc && keys && *keys && !a->quit) {
+        unsigned flags = 0;
+        rc = press_next(a, &keys, &flags, e);
         settle(a);
-        rc = screen_draw(a, g, e);
-        keys += used;
-        n -= (size_t)used;
+        if (!rc) rc = screen_draw(a, g, e);
     }
     return rc;
 }
 
-/* With and without a terminal ----------------------------------------- */
-
-/* The first frame's grid, with the keys pressed on it. */
-static int begin(loop *l, const tui_opts *o, err *e) {
-    int cols, rows;
-    term_size(&cols, &rows);
-    int rc = cells_init(&l->grid, cols, rows, l->a.pal.ascii, e);
-    return rc || !o->keys || !*o->keys ? rc : press_all(&l->a, &l->grid, o->keys, e);
-}
+/* Doors --------------------------------------------------------------- */
 
 int tui_run(const tui_opts *o, err *e) {
     loop l = {0};
@@ -141,8 +158,8 @@ int tui_run(const tui_opts *o, err *e) {
     rc = term_open(o, &pal, e);
     if (!rc) {
         l.a.pal = pal;
-        rc = begin(&l, o, e);
-        if (!rc) rc = run(&l, e);
+        l.keys = o->keys ? o->keys : "";
+        rc = run(&l, e);
         term_close();
     }
     cells_release(&l.grid);

@@ -34,7 +34,7 @@ typedef struct tui_opts {
 
     const char *record_prefix; /* `R` writes PREFIX-<policy>.jsonl; NULL: "tabes-YYYYmmdd-HHMMSS" in the
                                   current directory */
-    const char *keys;          /* pressed before the first frame is shown, UTF-8; may be NULL */
+    const char *keys;          /* pressed first, UTF-8; may be NULL */
     tui_color color;
     bool ascii, no_mouse;
 } tui_opts;

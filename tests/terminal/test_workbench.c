@@ -211,6 +211,57 @@ static void test_policy(void **state) {
     quit(t);
 }
 
+/* Keys that arrive together with a restart wait for the new session. */
+static void test_policy_and_step_at_once(void **state) {
+    (void)state;
+    terminal *t = open_sudoku(120, 40);
+    terminal_send(t, "=3s");
+    CHECK(terminal_wait(t, "step 3/51"));
+    terminal_send(t, "as");
+    CHECK(terminal_wait(t, "A margin"));
+    CHECK(terminal_wait(t, "step 1/51"));
+    terminal_send(t, "4s");
+    CHECK(terminal_wait(t, "step 5/51"));
+    terminal_send(t, "X2s");
+    CHECK(terminal_wait(t, "step 2/51"));
+    terminal_send(t, "c");
+    CHECK(terminal_wait(t, "A margin  done"));
+    quit(t);
+}
+
+/* A setting that the next policy refuses is left out, the others are kept, and the pane goes on. */
+static void test_refused_setting(void **state) {
+    (void)state;
+    const char *const args[] = {"open",       "-m",       "sudoku", "-p",       SUDOKU_PROMPT, "--policy",
+                                "boe-others", "--active", "masked", "--budget", "2",           NULL};
+    terminal *t = terminal_start(120, 40, args, NULL);
+    CHECK(terminal_wait(t, "step 0/26"));
+    terminal_send(t, "a");
+    CHECK(terminal_wait(t, "boe-mid, from state 0, with its own active"));
+    terminal_send(t, "s");
+    CHECK(terminal_wait(t, "step 1/26"));
+    quit(t);
+}
+
+/* Keys given on the command line leave the keyboard alone. */
+static void test_given_keys(void **state) {
+    (void)state;
+    const char *const some[] = {"open", "-m", "sudoku", "-p", SUDOKU_PROMPT,
+                                "--at", "12", "--keys", "Se", NULL};
+    terminal *t = terminal_start(120, 40, some, NULL);
+    CHECK(terminal_wait(t, "step 11/51"));
+    CHECK(terminal_wait(t, "nats = ln 12"));
+    quit(t);
+    const char *const slow[] = {
+        "open",  "-m", "story", "-p",  "Once upon a time", "--length", SLOW_LENGTH, "--policy", "oracle",
+        "--rho", "1",  "--at",  "end", "--keys",           "e",        NULL};
+    t = terminal_start(120, 40, slow, NULL);
+    CHECK(terminal_wait(t, "A oracle"));
+    terminal_send(t, "?");
+    CHECK(terminal_wait(t, "one step forward"));
+    quit(t);
+}
+
 static void test_resize(void **state) {
     (void)state;
     terminal *t = open_sudoku(120, 40);
@@ -417,6 +468,9 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_tabs),
         cmocka_unit_test(test_divergence),
         cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_policy_and_step_at_once),
+        cmocka_unit_test(test_refused_setting),
+        cmocka_unit_test(test_given_keys),
         cmocka_unit_test(test_resize),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_mouse),

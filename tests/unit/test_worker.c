@@ -130,7 +130,14 @@ static void test_failure(void **state) {
     worker_event ev;
     CHECK(next_event(w, &ev) && ev.kind == EVENT_FAILED && ev.pane == 1 && ev.opening && ev.msg[0]);
     worker_event_release(&ev);
-    worker_propose(w, 1); /* no session: ignored */
+    /* Without a session every request is answered all the same. */
+    worker_propose(w, 1);
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_FAILED && ev.pane == 1 && !ev.opening && ev.msg[0]);
+    worker_event_release(&ev);
+    step_record never = {.refs = 1}; /* only its count is touched */
+    worker_commit(w, 1, &never);
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_FAILED && ev.pane == 1 && !ev.opening && ev.msg[0]);
+    worker_event_release(&ev);
     CHECK(worker_stop(w, SECONDS));
     denoiser_close(&f->base);
 }
