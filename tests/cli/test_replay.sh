@@ -156,20 +156,6 @@ for change in position:'step 1, ' start:'step 0, ' masked:'step 2, ' \
     says out "^differs: ${change#*:}"
     expect 2 "$TABES" export "$tmp/${change%%:*}.jsonl" --to csv
 done
-# An older recording survives a run that cannot start.
-cp "$tmp/token.jsonl" "$tmp/older.jsonl"
-expect 2 "$TABES" run -q -m $MODEL --prompt-tokens "[3,4,5]" --length 9999 --record "$tmp/older.jsonl"
-expect 0 cmp "$tmp/token.jsonl" "$tmp/older.jsonl"
-mkdir "$tmp/nan" && cp $MODEL/config.json "$tmp/nan"
-python3 - $MODEL/model.safetensors "$tmp/nan/model.safetensors" <<'EOF'
-import struct, sys
-data = open(sys.argv[1], "rb").read()
-head = 8 + struct.unpack("<Q", data[:8])[0]
-open(sys.argv[2], "wb").write(data[:head] + b"\xff\xff\xff\x7f" * ((len(data) - head) // 4))
-EOF
-expect 2 "$TABES" run -q -m "$tmp/nan" --prompt-tokens "[3,4,5]" --length 4 --record "$tmp/older.jsonl"
-says err NaN
-expect 0 cmp "$tmp/token.jsonl" "$tmp/older.jsonl"
 # A policy that refuses the settings carried over from another leaves the pane usable.
 expect 0 timeout 60 "$TABES" open -m sudoku --policy boe-others --active masked --dump-screen 120x40 --keys as
 says out 'A boe-mid'
