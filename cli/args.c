@@ -467,7 +467,7 @@ int cli_open_model(cli_args *a, model *m, err *e) {
         snprintf(path, sizeof path, "%s", name);
     }
     kernels_set_threads(a->threads);
-    int rc = model_open(m, path, e);
+    int rc = model_open(m, path, NULL, e);
     if (rc) return rc;
     if (a->n_policies && (rc = fill_policies(a, &m->tuning, e))) model_close(m);
     return rc;

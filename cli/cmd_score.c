@@ -302,6 +302,7 @@ static int compute(scores *s, err *e) {
     if (!rc) rc = open_decision(s, e);
     if (!rc) rc = fill_candidates(s, e);
     if (!rc) rc = add_triples(s, e);
+    if (!rc && s->logits) rc = pass_read(s->p, NULL, 0, e);
     if (!rc && s->influence) rc = add_influence(s, e);
     if (!rc && s->truth) rc = add_truth(s, e);
     return rc;

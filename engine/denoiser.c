@@ -1,6 +1,7 @@
 /* denoiser.c - what all denoisers share: request checks, the pass, statistics, defaults. */
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +9,18 @@
 #include "engine/denoiser_impl.h"
 #include "engine/transformer.h"
 
-int denoiser_load(denoiser **out, const char *path, err *e) {
-    return transformer_open(out, path, e);
+int denoiser_load(denoiser **out, const char *path, const denoiser_opts *o, err *e) {
+    return transformer_open(out, path, o, e);
+}
+
+int denoiser_fork(denoiser **out, denoiser *d, err *e) {
+    *out = NULL;
+    if (!d->ops->fork) return err_set(e, ERR_UNSUPPORTED, "%s cannot be forked", d->info.arch);
+    return d->ops->fork(out, d, e);
+}
+
+void denoiser_memory(denoiser *d, k_memory *out) {
+    d->k->memory(d->k, out);
 }
 
 void denoiser_close(denoiser *d) {
@@ -41,9 +52,17 @@ static void free_saved(pass *p) {
 void pass_free(pass *p) {
     if (!p) return;
     free_saved(p);
+    if (p->owner && !p->host) {
+        free(p->host_stats);
+        free(p->host_top);
+        free(p->host_logits);
+    }
+    buffer_release(&p->logits_room);
+    buffer_release(&p->stats_room);
+    buffer_release(&p->top_room);
     free(p->rows);
-    free(p->logits);
-    free(p->stats);
+    free(p->unique);
+    free(p->read);
     free(p);
 }
 
@@ -56,27 +75,52 @@ row_ref pass_row(const pass *p, int row) {
     return p->rows[row];
 }
 
-const float *pass_logits(const pass *p, int row) {
-    assert(row >= 0 && row < p->n_rows);
-    return p->logits + (size_t)row * (size_t)p->n_vocab;
-}
-
 const k_row_stats *pass_stats(const pass *p, int row) {
     assert(row >= 0 && row < p->n_rows);
-    return &p->stats[row];
+    return &p->host_stats[p->unique[row]];
 }
 
 int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs) {
-    const float *z = pass_logits(p, row);
+    assert(row >= 0 && row < p->n_rows && k <= K_TOP);
+    const k_top *top = &p->host_top[p->unique[row]];
     int n = 0;
-    for (int v = 0; v < p->n_vocab && k > 0; v++) {
-        if (v == p->owner->info.mask_id || (n == k && !(z[v] > z[ids[n - 1]]))) continue;
-        int at = n < k ? n++ : k - 1;
-        for (; at > 0 && z[v] > z[ids[at - 1]]; at--) ids[at] = ids[at - 1];
-        ids[at] = v;
+    for (; n < k && top->id[n] >= 0; n++) {
+        ids[n] = top->id[n];
+        probs[n] = exp((double)top->z[n] - pass_stats(p, row)->lse);
     }
-    for (int i = 0; i < n; i++) probs[i] = exp((double)z[ids[i]] - p->stats[row].lse);
     return n;
+}
+
+/* ---- logits on the host ---- */
+
+const float *pass_logits(const pass *p, int row) {
+    assert(row >= 0 && row < p->n_rows && p->read[p->unique[row]]);
+    return p->host_logits + (size_t)p->unique[row] * (size_t)p->n_vocab;
+}
+
+static void read_row(pass *p, int unique) {
+    if (p->read[unique]) return;
+    kernels *k = p->owner->k;
+    size_t V = (size_t)p->n_vocab;
+    float *to = p->host_logits + (size_t)unique * V;
+    k->get(k, to, p->logits + (size_t)unique * V, V * sizeof *to);
+    to[p->owner->info.mask_id] = -INFINITY;
+    p->read[unique] = true;
+}
+
+/* What was read is a cache of the pass, which stays what it is. */
+int pass_read(const pass *shared, const int *rows, int n, err *e) {
+    pass *p = (pass *)(uintptr_t)shared;
+    if (!rows) n = p->n_rows;
+    if (n <= 0 || p->host) return 0;
+    size_t floats = (size_t)p->n_unique * (size_t)p->n_vocab; /* checked by reserve_pass */
+    if (!mem_grow((void **)&p->host_logits, &p->cap_host_logits, floats, sizeof *p->host_logits)) {
+        return err_set(e, ERR_NO_MEMORY, "out of memory for the logits of %d rows", p->n_unique);
+    }
+    for (int i = 0; i < n; i++) read_row(p, p->unique[rows ? rows[i] : i]);
+    int rc = device_check(p->owner->k, e);
+    if (rc) memset(p->read, 0, (size_t)p->n_unique * sizeof *p->read);
+    return rc;
 }
 
 /* ---- requests ---- */
@@ -122,34 +166,72 @@ static int check_forward(const denoiser *d, const forward_req *q, err *e) {
     return 0;
 }
 
+/* Where statistics are looked at: in place, or in host memory of their own. */
+static bool reserve_host(pass *p, size_t n) {
+    if (p->host) {
+        p->host_logits = p->logits;
+        p->host_stats = p->stats;
+        p->host_top = p->top;
+        return true;
+    }
+    return mem_grow((void **)&p->host_stats, &p->cap_host_stats, n, sizeof *p->host_stats) &&
+           mem_grow((void **)&p->host_top, &p->cap_host_top, n, sizeof *p->host_top);
+}
+
+static int reserve_device(pass *p, kernels *k, size_t n, size_t logits, err *e) {
+    char what[48];
+    snprintf(what, sizeof what, "the logits of %zu rows", n - 1);
+    int rc = buffer_reserve(&p->logits_room, k, logits, what, e);
+    if (!rc) rc = buffer_reserve(&p->stats_room, k, n * sizeof *p->stats, what, e);
+    if (!rc) rc = buffer_reserve(&p->top_room, k, n * sizeof *p->top, what, e);
+    p->logits = p->logits_room.data;
+    p->stats = p->stats_room.data;
+    p->top = p->top_room.data;
+    return rc;
+}
+
 static int reserve_pass(const denoiser *d, const forward_req *q, pass *p, err *e) {
-    size_t n = (size_t)q->n_rows, logits;
+    size_t n = (size_t)q->n_rows + 1, bytes;
+    assert(!p->owner || p->host == d->k->host); /* a pass stays on one kind of device */
     if (p->owner != d) free_saved(p);
     p->owner = d;
-    p->n_rows = 0;
-    p->kept = false;
+    p->host = d->k->host;
     p->n_vocab = d->info.n_vocab;
-    if (!size_mul(n, (size_t)p->n_vocab, &logits) ||
-        !mem_grow((void **)&p->rows, &p->cap_rows, n + 1, sizeof *p->rows) ||
-        !mem_grow((void **)&p->logits, &p->cap_logits, logits + 1, sizeof *p->logits) ||
-        !mem_grow((void **)&p->stats, &p->cap_stats, n + 1, sizeof *p->stats)) {
+    if (!size_mul(n, (size_t)p->n_vocab * sizeof(float), &bytes) ||
+        !mem_grow((void **)&p->rows, &p->cap_rows, n, sizeof *p->rows) ||
+        !mem_grow((void **)&p->unique, &p->cap_unique, n, sizeof *p->unique) ||
+        !mem_grow((void **)&p->read, &p->cap_read, n, sizeof *p->read)) {
         return err_set(e, ERR_NO_MEMORY, "out of memory for the logits of %d rows", q->n_rows);
     }
-    if (n) memcpy(p->rows, q->rows, n * sizeof *p->rows);
-    p->n_rows = q->n_rows;
+    int rc = reserve_device(p, d->k, n, bytes, e);
+    if (rc) return rc;
+    if (!reserve_host(p, n)) return err_set(e, ERR_NO_MEMORY, "out of memory for %d rows", q->n_rows);
+    for (int r = 0; r < q->n_rows; r++) {
+        p->rows[r] = q->rows[r];
+        p->unique[r] = r;
+        p->read[r] = d->k->host;
+    }
+    p->n_rows = p->n_unique = q->n_rows;
     return 0;
 }
 
-/* Forbid the mask token, compute statistics, refuse NaN. */
+/* Statistics of the logits; NaN is refused. On the host the mask is forbidden in place. */
 static int finish_rows(const denoiser *d, pass *p, err *e) {
-    int V = p->n_vocab, mask = d->info.mask_id;
-    for (int r = 0; r < p->n_rows; r++) p->logits[(size_t)r * (size_t)V + (size_t)mask] = -INFINITY;
-    d->k->head_stats(p->stats, p->logits, p->n_rows, V, mask);
+    kernels *k = d->k;
+    size_t n = (size_t)p->n_unique, V = (size_t)p->n_vocab;
+    int mask = d->info.mask_id;
+    k->head_stats(k, p->stats, p->top, p->logits, p->n_unique, p->n_vocab, mask);
+    if (!k->host && n) {
+        k->get(k, p->host_stats, p->stats, n * sizeof *p->stats);
+        k->get(k, p->host_top, p->top, n * sizeof *p->top);
+    }
+    int rc = device_check(k, e);
+    if (rc) return rc;
+    for (size_t u = 0; k->host && u < n; u++) p->logits[u * V + (size_t)mask] = -INFINITY;
     for (int r = 0; r < p->n_rows; r++) {
-        if (p->stats[r].bad) {
-            return err_set(e, ERR_BAD_FORMAT, "NaN or infinity in the logits of position %d of sequence %d",
-                           p->rows[r].pos, p->rows[r].seq);
-        }
+        if (!pass_stats(p, r)->bad) continue;
+        return err_set(e, ERR_BAD_FORMAT, "NaN or infinity in the logits of position %d of sequence %d",
+                       p->rows[r].pos, p->rows[r].seq);
     }
     return 0;
 }

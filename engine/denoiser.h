@@ -9,14 +9,15 @@
  * handled inside, through denoiser_emit(). The mask token's logit is -inf everywhere.
  *
  *     denoiser *d;  pass *p = pass_new();
- *     denoiser_load(&d, "examples/models/sudoku", &e);
+ *     denoiser_load(&d, "examples/models/sudoku", &(denoiser_opts){.device = "auto"}, &e);
  *     forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = rows, .n_rows = n, .keep = true};
  *     denoiser_forward(d, &q, p, &e);
  *     pass_stats(p, 0)->entropy ...
  *     pass_free(p);  denoiser_close(d);
  *
- * A denoiser belongs to one thread at a time; its weights are read-only once open. A pass
- * holds the activations of one forward and may be reused; it must not outlive its denoiser.
+ * A denoiser belongs to one thread at a time; its weights are read-only once open, and forks of
+ * it work on the same weights in other threads. A pass holds the activations of one forward and
+ * may be reused; it must not outlive its denoiser.
  */
 #ifndef TABES_DENOISER_H
 #define TABES_DENOISER_H
@@ -43,8 +44,30 @@ typedef struct denoiser_info {
     int32_t mask_id, bos_id, eos_id, pad_id; /* -1 where the checkpoint names none; mask_id is always set */
     bool shifted;                            /* position p reads network row max(p-1, 0) */
     int64_t n_params;
-    size_t weight_bytes; /* as stored */
+    size_t weight_bytes;   /* as stored */
+    char device[16];       /* "cpu", "cuda:0" */
+    char device_title[80]; /* "NVIDIA H200"; the processor's name */
+    char precision[8];     /* of activations: "f32", "bf16" */
+    char device_note[256]; /* why "auto" did not take the GPU that is there; else "" */
+    bool overlaps;         /* forks compute at the same time rather than in each other's way */
 } denoiser_info;
+
+/* Where and how to run. All zero: on the CPU. */
+typedef struct denoiser_opts {
+    /* "cpu", "cuda", "cuda:N", or "auto": a GPU when one is there, the model is large enough to gain
+     * from it (DENOISER_AUTO_BYTES of weights) and it fits; NULL: cpu. */
+    const char *device;
+    /* AUTO: float32 on the CPU and for F32 checkpoints, else bfloat16. */
+    k_precision precision;
+    /* Called while weights go to a device, and once at the end with done == total. May be NULL. */
+    void (*progress)(void *ctx, size_t done, size_t total);
+    void *ctx;
+    /* Rows of a kept pass that have to fit beside the weights; 0: 512, or the context if that is
+     * shorter. A device without that much free memory is refused before anything is read. */
+    int plan_rows;
+} denoiser_opts;
+
+#define DENOISER_AUTO_BYTES ((size_t)64 << 20)
 
 typedef struct sequence {
     const int32_t *tokens;
@@ -107,9 +130,17 @@ typedef struct restricted_req {
 } restricted_req;
 
 /* Open a checkpoint (Hugging Face directory: config.json + model.safetensors, or its shards; LLaDA or Dream
- * layout). *out is NULL on failure and the message names file and cause. */
-int denoiser_load(denoiser **out, const char *path, err *e) MUST_CHECK;
+ * layout). o may be NULL: the CPU. *out is NULL on failure and the message names file and cause, or the
+ * device, the memory that is needed and the memory that is free (ERR_NO_DEVICE, ERR_NO_MEMORY). */
+int denoiser_load(denoiser **out, const char *path, const denoiser_opts *o, err *e) MUST_CHECK;
 void denoiser_close(denoiser *d);
+
+/* Another denoiser over the same weights with a workspace and a device queue of its own, for another
+ * thread. Close forks before the denoiser they came from. */
+int denoiser_fork(denoiser **out, denoiser *d, err *e) MUST_CHECK;
+
+/* Memory of the device it runs on; zeros on the CPU. */
+void denoiser_memory(denoiser *d, k_memory *out);
 
 const denoiser_info *denoiser_get_info(const denoiser *d);
 
@@ -119,8 +150,9 @@ int denoiser_emit(const denoiser *d, int pos);
 /* Embedding row of a token -> out[d_model]. */
 void denoiser_embedding(const denoiser *d, int32_t token, float *out);
 
-/* Run the network. On failure (cancelled, NaN met, out of memory, too long) the pass is empty.
- * NaN in the logits is reported with layer and row. Counts n_seqs forwards. */
+/* Run the network. On failure (cancelled, NaN met, out of memory, device lost, too long) the pass is empty
+ * and the denoiser may be used again, a lost device excepted (ERR_NO_DEVICE). NaN is reported with layer and
+ * row. Counts n_seqs forwards. */
 int denoiser_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
 
 /* grads: [n_seeds][n_wrt][d_model]. `counts` is added to (kernels' own row counts). */
@@ -138,9 +170,13 @@ pass *pass_new(void);
 void pass_free(pass *p);
 int pass_n_rows(const pass *p);
 row_ref pass_row(const pass *p, int row);
-const float *pass_logits(const pass *p, int row); /* [n_vocab], mask column -inf */
 const k_row_stats *pass_stats(const pass *p, int row);
-/* The k most probable tokens of a row, best first, lower id on ties; returns how many (<= k). */
+/* The k <= K_TOP most probable tokens of a row, best first, lower id on ties; returns how many (<= k). */
 int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs);
+
+/* Bring the logits of rows[n] (NULL: of all rows) to the host, where pass_logits finds them until the next
+ * forward. Costs nothing on the CPU; elsewhere 4·n_vocab bytes a row, so ask only for what is looked at. */
+int pass_read(const pass *p, const int *rows, int n, err *e) MUST_CHECK;
+const float *pass_logits(const pass *p, int row); /* [n_vocab], mask column -inf; after pass_read */
 
 #endif

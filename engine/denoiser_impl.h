@@ -7,35 +7,47 @@
 #ifndef TABES_DENOISER_IMPL_H
 #define TABES_DENOISER_IMPL_H
 
+#include "engine/buffer.h"
 #include "engine/denoiser.h"
 
 typedef struct denoiser_ops {
-    /* Fill p->logits ([n_rows][n_vocab], already allocated; the mask column is overwritten by the
-     * generic layer, which then computes the statistics) and, if q->keep, p->saved: NULL, or what an
-     * earlier forward of the same denoiser left there, to be reused or freed. */
+    /* Fill p->logits ([n_rows][n_vocab] in device memory, allocated for as many rows as were asked for) and,
+     * if q->keep, p->saved: NULL, or what an earlier forward of the same denoiser left there, to be reused or
+     * freed. Rows that share their logits may be stored once: then set p->n_unique and p->unique, which are
+     * n_rows and 0, 1, 2, ... otherwise. The generic layer computes the statistics. */
     int (*forward)(denoiser *d, const forward_req *q, pass *p, err *e);
     int (*backward)(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c, err *e);
     int (*restricted)(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e);
     void (*embedding)(const denoiser *d, int32_t token, float *out);
     int (*soft_write)(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e);
+    int (*fork)(denoiser **out, denoiser *d, err *e);
     void (*close)(denoiser *d); /* frees the implementation's own struct, which starts with a denoiser */
     void (*free_saved)(void *saved);
 } denoiser_ops;
 
 struct denoiser {
     const denoiser_ops *ops;
-    const kernels *k;
+    kernels *k;
     denoiser_info info;
     int64_t n_forwards; /* sequences pushed through forward since open */
 };
 
 struct pass {
     const denoiser *owner;
+    bool host; /* device memory is host memory */
     int n_rows, n_vocab;
     row_ref *rows;
-    float *logits;      /* [n_rows][n_vocab] */
-    k_row_stats *stats; /* [n_rows] */
-    size_t cap_rows, cap_logits, cap_stats;
+    int n_unique, *unique; /* logits row of each row */
+    float *logits;         /* device memory [n_unique][n_vocab] */
+    k_row_stats *stats;    /* device memory [n_unique] */
+    k_top *top;            /* device memory [n_unique] */
+    /* The same on the host: aliases where device memory is host memory. */
+    k_row_stats *host_stats;
+    k_top *host_top;
+    float *host_logits; /* allocated by the first pass_read */
+    bool *read;         /* [n_unique] which rows of host_logits hold something */
+    size_t cap_rows, cap_unique, cap_read, cap_host_stats, cap_host_top, cap_host_logits;
+    buffer logits_room, stats_room, top_room;
     bool kept;
     void *saved; /* the implementation's; freed by ops->free_saved */
     void (*free_saved)(void *);

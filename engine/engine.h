@@ -3,7 +3,7 @@
  * The one header other rooms include. No terminal, no files of results.
  *
  *     model m;  session *s;  const step_record *r;  err e = {0};
- *     if (model_open(&m, "examples/models/sudoku", &e)) return report(&e);
+ *     if (model_open(&m, "examples/models/sudoku", NULL, &e)) return report(&e);
  *     session_opts o = {.prompt = ids, .n_prompt = n, .length = 0, .policy = policy_find("boe")};
  *     policy_defaults(o.policy, &m.tuning, &o.params);
  *     if (session_open(&s, m.d, &o, &e)) return report(&e);

@@ -63,9 +63,9 @@ static int read_tokenizer(model *m, const char *dir, err *e) {
                    tokenizer_vocab_size(m->tok) - 1, n_vocab - 1);
 }
 
-int model_open(model *m, const char *path, err *e) {
+int model_open(model *m, const char *path, const denoiser_opts *o, err *e) {
     *m = (model){0};
-    int rc = denoiser_load(&m->d, path, e);
+    int rc = denoiser_load(&m->d, path, o, e);
     if (!rc) rc = read_tokenizer(m, path, e);
     if (!rc) rc = read_tuning(&m->tuning, path, e);
     if (rc) model_close(m);

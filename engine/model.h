@@ -18,8 +18,9 @@ typedef struct model {
     model_tuning tuning;
 } model;
 
-/* Everything or nothing: on failure *m is zero and the message names file and cause. */
-int model_open(model *m, const char *path, err *e) MUST_CHECK;
+/* Everything or nothing: on failure *m is zero and the message names file and cause. o may be NULL: the CPU.
+ */
+int model_open(model *m, const char *path, const denoiser_opts *o, err *e) MUST_CHECK;
 void model_close(model *m);
 token_texts model_texts(const model *m);
 

@@ -75,7 +75,7 @@ static int hard_reduction(scoring *c, int samples, uint64_t seed, double *red, d
                 scoring_new(c, V, sizeof *w.rest, e), 0};
     double *weight = scoring_new(c, V, sizeof *weight, e), *cdf = scoring_new(c, V, sizeof *cdf, e);
     if (!w.probes || !w.weight || !w.rest || !weight || !cdf) return ERR_NO_MEMORY;
-    int rc = 0;
+    int rc = pass_read(c->s->p, c->cand, c->n, e);
     for (int i = 0; !rc && i < c->n; i++) {
         exact_weights(c, i, weight);
         if (samples) sampled_weights(c, i, samples, seed, weight, cdf);

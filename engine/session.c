@@ -280,6 +280,8 @@ static int fill(session *s, step_record *r, err *e) {
     double begin = clock_now();
     decision dec = decide(s, r);
     int rc = forward(s, e);
+    bool samples = param_real(&s->o.params, "temperature") > 0;
+    if (!rc && samples) rc = pass_read(s->p, NULL, 0, e);
     if (!rc) rc = record_known(s, r, e);
     if (!rc) rc = s->o.policy->score(&dec, e);
     if (!rc) rc = choose(s, r, dec.budget, e);
@@ -388,8 +390,8 @@ void session_header(const session *s, traj_header *h) {
     snprintf(h->policy, sizeof h->policy, "%s", s->o.policy->name);
     h->params = s->o.params;
     h->seed = s->o.seed;
-    snprintf(h->device, sizeof h->device, "%s", kernels_cpu()->name);
-    snprintf(h->precision, sizeof h->precision, "f32");
+    snprintf(h->device, sizeof h->device, "%s", i->device);
+    snprintf(h->precision, sizeof h->precision, "%s", i->precision);
     h->threads = kernels_threads();
     stamp(h->created, sizeof h->created);
     h->n_prompt = s->o.n_prompt;

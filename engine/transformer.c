@@ -2,137 +2,227 @@
 #include "engine/transformer.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
 
-float *tf_take(tf_carve *c, size_t rows, int width) {
+/* ---- workspace ---- */
+
+static void *take(tf_carve *c, size_t bytes) {
     size_t at = c->used;
-    c->used += (rows * (size_t)width + 15) & ~(size_t)15;
+    c->used += (bytes + 255) & ~(size_t)255;
     return c->base ? c->base + at : NULL;
 }
 
-tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n) {
+float *tf_take_floats(tf_carve *c, size_t rows, int width) {
+    return take(c, rows * (size_t)width * sizeof(float));
+}
+
+k_act *tf_take_act(tf_carve *c, const transformer *t, size_t rows, int width) {
+    return take(c, rows * (size_t)width * (size_t)t->base.k->act_bytes);
+}
+
+tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n, bool gu) {
     size_t rows = (size_t)n;
-    tf_acts a;
-    a.x = tf_take(c, rows, t->d);
-    a.q = tf_take(c, rows, t->H * t->hd);
-    a.k = tf_take(c, rows, t->KV * t->hd);
-    a.v = tf_take(c, rows, t->KV * t->hd);
-    a.o = tf_take(c, rows, t->H * t->hd);
-    a.lse = tf_take(c, rows, t->H);
-    a.x2 = tf_take(c, rows, t->d);
+    tf_acts a = {0};
+    a.x = tf_take_floats(c, rows, t->d);
+    a.x2 = tf_take_floats(c, rows, t->d);
+    a.lse = tf_take_floats(c, rows, t->H);
+    a.qkv = tf_take_act(c, t, rows, tf_qkv_width(t));
+    a.o = tf_take_act(c, t, rows, tf_q_width(t));
+    if (gu) a.gu = tf_take_act(c, t, rows, 2 * t->f);
     return a;
 }
 
 tf_temp tf_take_temp(tf_carve *c, const transformer *t, int n) {
     size_t rows = (size_t)n;
     tf_temp tmp;
-    tmp.h = tf_take(c, rows, t->d);
-    tmp.y = tf_take(c, rows, t->d);
-    tmp.gate = tf_take(c, rows, t->f);
-    tmp.up = tf_take(c, rows, t->f);
+    tmp.h = tf_take_act(c, t, rows, t->d);
+    tmp.y = tf_take_act(c, t, rows, t->d);
+    tmp.m = tf_take_act(c, t, rows, t->f);
+    tmp.gu = tf_take_act(c, t, rows, 2 * t->f);
     return tmp;
 }
 
-int tf_reserve_work(transformer *t, size_t floats, err *e) {
-    if (floats <= t->cap_work) return 0;
-    free(t->work);
-    t->work = NULL;
-    t->cap_work = 0;
-    if (mem_grow((void **)&t->work, &t->cap_work, floats, sizeof *t->work)) return 0;
-    return err_set(e, ERR_NO_MEMORY, "out of memory for activations (%zu MB)", floats * sizeof(float) >> 20);
+int tf_reserve_work(transformer *t, size_t bytes, tf_carve *out, err *e) {
+    char what[48];
+    snprintf(what, sizeof what, "activations (%zu MB)", bytes >> 20);
+    int rc = buffer_reserve(&t->work, t->base.k, bytes ? bytes : 1, what, e);
+    *out = (tf_carve){.base = t->work.data};
+    return rc;
 }
 
-static void add(float *y, const float *a, const float *b, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] = a[i] + b[i];
+bool tf_keeps_gu(const transformer *t, int n) {
+    double bytes = 2.0 * t->f * t->L * t->base.k->act_bytes * n;
+    return bytes <= (double)t->gu_limit;
 }
 
-void tf_qkv(const transformer *t, const tf_layer *l, const tf_acts *a, const tf_temp *tmp, const int *pos,
-            int n) {
-    const kernels *k = t->base.k;
-    k->rmsnorm(tmp->h, a->x, l->attn_norm, n, t->d, t->eps);
-    k->linear(a->q, tmp->h, n, &l->wq, l->bq);
-    k->linear(a->k, tmp->h, n, &l->wk, l->bk);
-    k->linear(a->v, tmp->h, n, &l->wv, l->bv);
-    k->rope(a->q, pos, n, t->H, t->hd, t->theta, false);
-    k->rope(a->k, pos, n, t->KV, t->hd, t->theta, false);
+size_t tf_chunk_floats(const transformer *t) {
+    return (size_t)1 << (t->base.k->host ? 24 : 27);
 }
 
-void tf_gate_up(const transformer *t, const tf_layer *l, const float *x2, const tf_temp *tmp, int n) {
-    const kernels *k = t->base.k;
-    k->rmsnorm(tmp->h, x2, l->mlp_norm, n, t->d, t->eps);
-    k->linear(tmp->gate, tmp->h, n, &l->wg, NULL);
-    k->linear(tmp->up, tmp->h, n, &l->wu, NULL);
+/* Kept activations, the room of a layer twice over (forward and backward), and logits of half the rows. */
+size_t tf_pass_bytes(const transformer *t, int n) {
+    tf_carve layer = {0}, temp = {0};
+    tf_take_acts(&layer, t, n, tf_keeps_gu(t, n));
+    tf_take_temp(&temp, t, n);
+    size_t logits = (size_t)(n / 2 + 1) * (size_t)t->V * sizeof(float);
+    return layer.used * (size_t)t->L + 2 * temp.used + logits;
 }
 
-void tf_finish_layer(const transformer *t, const tf_layer *l, const tf_acts *a, const tf_temp *tmp,
-                     float *x_out, int n) {
-    const kernels *k = t->base.k;
-    size_t size = (size_t)n * (size_t)t->d;
-    k->linear(tmp->y, a->o, n, &l->wo, NULL);
-    add(a->x2, a->x, tmp->y, size);
-    tf_gate_up(t, l, a->x2, tmp, n);
-    k->swiglu(tmp->gate, tmp->gate, tmp->up, n, t->f);
-    k->linear(tmp->y, tmp->gate, n, &l->wd, NULL);
-    add(x_out, a->x2, tmp->y, size);
-}
+/* ---- index arrays ---- */
 
-void tf_logits(const transformer *t, const float *x, float *h, float *logits, int n) {
-    t->base.k->rmsnorm(h, x, t->norm, n, t->d, t->eps);
-    t->base.k->linear(logits, h, n, &t->head, NULL);
-    tf_scale(logits, (size_t)n * (size_t)t->V, t->logit_scale);
-}
-
-void tf_gather(float *y, const float *x, int first, const int *rows, int n, int width) {
-    size_t w = (size_t)width;
-    for (int i = 0; i < n; i++) memcpy(y + (size_t)i * w, x + (size_t)(first + rows[i]) * w, w * sizeof *y);
-}
-
-void tf_scale(float *x, size_t n, float by) {
-    if (!(by < 1.0f || by > 1.0f)) return;
-    for (size_t i = 0; i < n; i++) x[i] *= by;
-}
-
-bool tf_finite(const float *x, size_t n) {
-    uint32_t worst = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t u;
-        memcpy(&u, x + i, sizeof u);
-        u &= 0x7fffffffu;
-        worst = u > worst ? u : worst;
+size_t tf_index_add(tf_index *x, const int32_t *values, size_t n) {
+    size_t at = x->n;
+    if (x->failed || !mem_grow((void **)&x->data, &x->cap, at + n + 1, sizeof *x->data)) {
+        x->failed = true;
+        return 0;
     }
-    return worst < 0x7f800000u;
+    if (values && n) memcpy(x->data + at, values, n * sizeof *values);
+    if (!values && n) memset(x->data + at, 0, n * sizeof *values);
+    x->n += n;
+    return at;
+}
+
+int tf_index_send(tf_index *x, transformer *t, err *e) {
+    if (x->failed) return err_set(e, ERR_NO_MEMORY, "out of memory for the rows of a request");
+    kernels *k = t->base.k;
+    int rc = buffer_reserve(&t->index, k, (x->n + 1) * sizeof *x->data, "the rows of a request", e);
+    if (!rc && x->n) k->put(k, t->index.data, x->data, x->n * sizeof *x->data);
+    return rc;
+}
+
+void tf_index_release(tf_index *x) {
+    free(x->data);
+    *x = (tf_index){0};
+}
+
+/* ---- rotary table ---- */
+
+/* Angles in double: at position 4096 a float32 angle would be off by 2e-4. */
+static void fill_rope(float *table, int n, int hd, double theta) {
+    int half = hd / 2;
+    for (int i = 0; i < half; i++) {
+        double speed = pow(theta, -2.0 * i / hd);
+        for (int p = 0; p < n; p++) {
+            float *row = table + (size_t)p * (size_t)hd;
+            row[i] = (float)cos(p * speed);
+            row[half + i] = (float)sin(p * speed);
+        }
+    }
+}
+
+int tf_reserve_rope(transformer *t, int n, err *e) {
+    if (n <= t->rope_rows) return 0;
+    int rows = (n + 255) / 256 * 256;
+    size_t floats = (size_t)rows * (size_t)t->hd;
+    float *table = mem_new(floats, sizeof *table);
+    if (!table) return err_set(e, ERR_NO_MEMORY, "out of memory for a table of %d positions", rows);
+    t->rope_rows = 0;
+    int rc = buffer_reserve(&t->rope, t->base.k, floats * sizeof *table, "a table of positions", e);
+    if (!rc) {
+        fill_rope(table, rows, t->hd, t->theta);
+        t->base.k->put(t->base.k, t->rope.data, table, floats * sizeof *table);
+        t->rope_rows = rows;
+    }
+    free(table);
+    return rc;
+}
+
+/* ---- rows through a layer ---- */
+
+static void attend(transformer *t, const tf_rows *r, const tf_acts *a, const k_act *keys) {
+    kernels *k = t->base.k;
+    k->attention(k, &(k_attn){.H = t->H,
+                              .KV = t->KV,
+                              .hd = t->hd,
+                              .qkv = a->qkv,
+                              .keys = keys ? keys : a->qkv,
+                              .overlay = r->overlay,
+                              .spans = r->spans,
+                              .n_spans = r->n_spans,
+                              .max_q = r->max_q,
+                              .max_k = r->max_k,
+                              .o = a->o,
+                              .lse = a->lse});
+}
+
+void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, const tf_temp *tmp,
+                  const float *x, const k_act *y, const k_act *keys) {
+    kernels *k = t->base.k;
+    const tf_layer *w = &t->layers[l];
+    k_act *gu = a->gu ? a->gu : tmp->gu;
+    k_norm norm = {.n = r->n, .d = t->d, .eps = t->eps, .h = tmp->h, .bad = t->bad, .stage = l};
+    norm.x = x, norm.y = y, norm.w = w->attn_norm, norm.sum = y ? a->x : NULL;
+    k->norm(k, &norm);
+    k->linear(k, a->qkv, tmp->h, r->n, &w->qkv);
+    k->rope(k, a->qkv, tf_qkv_width(t), r->pos, r->n, t->H + t->KV, t->hd, t->rope.data, false);
+    attend(t, r, a, keys);
+    k->linear(k, tmp->y, a->o, r->n, &w->o);
+    norm.x = a->x, norm.y = tmp->y, norm.w = w->mlp_norm, norm.sum = a->x2, norm.bad = NULL;
+    k->norm(k, &norm);
+    k->linear(k, gu, tmp->h, r->n, &w->gu);
+    k->swiglu(k, tmp->m, gu, r->n, t->f);
+    k->linear(k, tmp->y, tmp->m, r->n, &w->down);
+}
+
+void tf_logits(transformer *t, const k_act *h, float *logits, int n) {
+    t->base.k->logits(t->base.k, logits, h, n, &t->head, t->logit_scale);
 }
 
 int tf_check_cancel(const atomic_bool *cancel, err *e) {
     return cancel && atomic_load(cancel) ? err_set(e, ERR_CANCELLED, "cancelled") : 0;
 }
 
+int tf_check_bad(transformer *t, const int *first, int n_seqs, err *e) {
+    kernels *k = t->base.k;
+    uint64_t bad;
+    k->get(k, &bad, t->bad, sizeof bad);
+    int rc = device_check(k, e);
+    if (rc || bad == UINT64_MAX) return rc;
+    int stage = (int)(bad >> 32), row = (int)(bad & 0xffffffffu), s = 0;
+    while (s + 1 < n_seqs && row >= first[s + 1]) s++;
+    char what[32];
+    snprintf(what, sizeof what, "layer %d", stage - 1);
+    return err_set(e, ERR_BAD_FORMAT, "NaN in the output of %s, row %d (sequence %d)",
+                   stage ? what : "the embedding", row - first[s], s);
+}
+
+/* ---- embeddings ---- */
+
+/* The row as the device has it: rounded where its weights are. */
 void tf_embedding(const denoiser *d, int32_t token, float *out) {
     const transformer *t = (const transformer *)d;
     assert(token >= 0 && token < t->V);
-    d->k->embed(out, &token, 1, &t->embed);
+    kernels *cpu = kernels_cpu();
+    k_weight host = k_stack(t->embed.part, 1);
+    cpu->embed(cpu, out, &token, 1, &host, 1);
+    for (int j = 0; j < t->d && d->k->act_bytes == 2; j++) {
+        uint32_t u;
+        memcpy(&u, out + j, sizeof u);
+        u = (u + 0x7fffu + (u >> 16 & 1)) & 0xffff0000u;
+        memcpy(out + j, &u, sizeof u);
+    }
 }
-
-enum { SOFT_FLOATS = 1 << 22 };
 
 int tf_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) {
     transformer *t = (transformer *)d;
-    int most = SOFT_FLOATS / t->V < 1 ? 1 : SOFT_FLOATS / t->V;
-    if (most > n) most = n;
-    float *logits = mem_new((size_t)most * (size_t)t->V, sizeof *logits);
-    k_row_stats *stats = mem_new((size_t)most, sizeof *stats);
-    int rc = logits && stats ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for %d soft writes", n);
-    for (int i = 0; !rc && i < n; i += most) {
-        int m = n - i < most ? n - i : most;
-        tf_gather(logits, p->logits, 0, rows + i, m, t->V);
-        for (int r = 0; r < m; r++) stats[r] = p->stats[rows[i + r]];
-        d->k->soft_write(out + (size_t)i * (size_t)t->d, logits, stats, m, t->V, d->info.mask_id, &t->embed);
+    kernels *k = d->k;
+    tf_index index = {0};
+    for (int i = 0; i < n; i++) tf_index_add(&index, &p->unique[rows[i]], 1);
+    size_t bytes = (size_t)n * (size_t)t->d * sizeof(float);
+    tf_carve c;
+    int rc = tf_index_send(&index, t, e);
+    if (!rc) rc = tf_reserve_work(t, bytes, &c, e);
+    if (!rc && n > 0) {
+        float *soft = tf_take_floats(&c, (size_t)n, t->d);
+        k->soft_write(k, soft, p->logits, p->stats, tf_index_at(t, 0), n, t->V, d->info.mask_id, &t->embed);
+        k->get(k, out, soft, bytes);
+        rc = device_check(k, e);
     }
-    free(logits);
-    free(stats);
+    tf_index_release(&index);
     return rc;
 }

@@ -4,8 +4,13 @@
  * Sequences of a batch are packed into one matrix of rows; only attention knows where one ends.
  * "Row" here is a network row; denoiser_emit() maps positions to the rows that predict them.
  *
+ * All arithmetic goes through the operations of `kernels`, and all arrays they touch are device
+ * memory, so that one text serves every device. The residual stream and its gradient are float32;
+ * what enters and leaves products are activations (k_act).
+ *
  *   transformer.c             rows through a layer, workspace; shared by the passes below
  *   transformer_load.c        checkpoint to weights, by a table of layouts
+ *   transformer_device.c      which device, whether it fits, weights onto it
  *   transformer_forward.c     logits, and what a kept pass saves
  *   transformer_backward.c    gradients on the active rows alone
  *   transformer_restricted.c  row-restricted lookahead
@@ -20,55 +25,69 @@
 #include "engine/formats/shards.h"
 
 typedef struct tf_layer {
-    k_matrix wq, wk, wv, wo, wg, wu, wd;
+    k_weight qkv, o, gu, down; /* gu: gate above up */
     const float *attn_norm, *mlp_norm;
-    const float *bq, *bk, *bv; /* NULL where the checkpoint has none */
 } tf_layer;
 
 typedef struct transformer {
     denoiser base; /* first */
+    bool forked;   /* weights belong to another transformer */
     arena mem;
     shards *files; /* NULL once all weights have been copied */
     int d, L, H, KV, hd, f, V;
     float eps, embed_scale, logit_scale; /* scales are 1 unless the checkpoint asks */
     double theta;
-    k_matrix embed, head;
+    k_weight embed, head; /* embed keeps its host part, for tf_embedding */
     const float *norm;
     tf_layer *layers;
-    float *work; /* scratch of the request being served */
-    size_t cap_work;
+    /* of the request being served: */
+    buffer work;
+    buffer index;  /* int32 arrays of the request, see tf_index */
+    uint64_t *bad; /* device memory: the first row that went wrong, see k_norm */
+    buffer bad_room;
+    buffer rope; /* table of positions [0, rope_rows) */
+    int rope_rows;
+    size_t gu_limit; /* bytes of gate and up that a kept pass may keep */
 } transformer;
 
-/* A layer's activations for some rows: x input, q and k after RoPE, o attention output before
- * its projection, lse [H] per row, x2 after attention's residual. */
+/* A layer's activations for some rows: x input, qkv after rotation, o attention output before its
+ * projection, lse [H] per row, x2 after attention's residual, gu the MLP's gate and up (or NULL: then the
+ * backward computes them again). */
 typedef struct tf_acts {
-    float *x, *q, *k, *v, *o, *lse, *x2;
+    float *x, *x2, *lse;
+    k_act *qkv, *o, *gu;
 } tf_acts;
 
-/* Room for the inside of a layer. */
+/* Room for the inside of a layer: h a norm's output [n][d], y a product's [n][d], m the MLP's [n][f]. */
 typedef struct tf_temp {
-    float *h, *y;     /* [n][d] */
-    float *gate, *up; /* [n][f] */
+    k_act *h, *y, *m, *gu;
 } tf_temp;
 
-/* What a kept pass holds: sequence s has rows [first[s], first[s+1]). x_final is the last layer's output. */
+/* What a kept pass holds: sequence s has rows [first[s], first[s+1]). */
 typedef struct tf_saved {
     int n_seqs, n_rows;
     int *first;
     tf_acts *layers;
-    float *x_final;
-    float *floats; /* all of the above lie here */
-    size_t cap_first, cap_layers, cap_floats;
+    float *x_final; /* [unique rows of the pass][d] the last layer's output */
+    buffer room;    /* all of the above lie here */
+    size_t cap_first, cap_layers;
 } tf_saved;
 
-/* Hands out pieces of a float buffer; with base NULL it only counts. */
+/* Hands out pieces of a buffer; with base NULL it only counts. */
 typedef struct tf_carve {
-    float *base;
+    char *base;
     size_t used;
 } tf_carve;
 
-int transformer_open(denoiser **out, const char *path, err *e) MUST_CHECK;
+int transformer_open(denoiser **out, const char *path, const denoiser_opts *o, err *e) MUST_CHECK;
 void transformer_close(denoiser *d);
+
+/* Open the device that o asks for, as far as the transformer's sizes (and total bytes of its weights) let it;
+ * t->base.k is then set. */
+int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, err *e) MUST_CHECK;
+/* Give the bound weights to the device. */
+int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) MUST_CHECK;
+int tf_fork(denoiser **out, denoiser *d, err *e) MUST_CHECK;
 
 int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
 int tf_backward(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c,
@@ -78,34 +97,77 @@ void tf_embedding(const denoiser *d, int32_t token, float *out);
 int tf_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;
 void tf_free_saved(void *saved);
 
-float *tf_take(tf_carve *c, size_t rows, int width);
-tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n);
+/* Widths of a row: queries, keys (or values), all three. */
+static inline int tf_q_width(const transformer *t) {
+    return t->H * t->hd;
+}
+static inline int tf_kv_width(const transformer *t) {
+    return t->KV * t->hd;
+}
+static inline int tf_qkv_width(const transformer *t) {
+    return tf_q_width(t) + 2 * tf_kv_width(t);
+}
+
+float *tf_take_floats(tf_carve *c, size_t rows, int width);
+k_act *tf_take_act(tf_carve *c, const transformer *t, size_t rows, int width);
+tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n, bool gu);
 tf_temp tf_take_temp(tf_carve *c, const transformer *t, int n);
 
-/* Make room for `floats` in t->work. */
-int tf_reserve_work(transformer *t, size_t floats, err *e) MUST_CHECK;
+/* Whether a kept pass of n rows also keeps gate and up: a third of the backward's products, for 2f
+ * activations a row and layer. */
+bool tf_keeps_gu(const transformer *t, int n);
 
-/* a->q, a->k, a->v from a->x: norm, projections, rotation. */
-void tf_qkv(const transformer *t, const tf_layer *l, const tf_acts *a, const tf_temp *tmp, const int *pos,
-            int n);
+/* Bytes that a kept pass of n rows takes, logits of n rows and the workspace of a step included. */
+size_t tf_pass_bytes(const transformer *t, int n);
 
-/* a->x2 from a->x and a->o; then the layer's output into x_out (which may be a->x). */
-void tf_finish_layer(const transformer *t, const tf_layer *l, const tf_acts *a, const tf_temp *tmp,
-                     float *x_out, int n);
+/* Make room for `bytes` in t->work; the carve to fill it. */
+int tf_reserve_work(transformer *t, size_t bytes, tf_carve *out, err *e) MUST_CHECK;
 
-/* gate and up of the layer's MLP for inputs x2, before the nonlinearity; h receives the norm. */
-void tf_gate_up(const transformer *t, const tf_layer *l, const float *x2, const tf_temp *tmp, int n);
+/* Int arrays of a request: gathered on the host with tf_index_add, which returns an offset, then sent at
+ * once. Zeroed storage is empty. */
+typedef struct tf_index {
+    int32_t *data;
+    size_t n, cap;
+    bool failed;
+} tf_index;
+size_t tf_index_add(tf_index *x, const int32_t *values, size_t n); /* NULL: n zeros */
+int tf_index_send(tf_index *x, transformer *t, err *e) MUST_CHECK;
+void tf_index_release(tf_index *x);
+static inline int *tf_index_at(const transformer *t, size_t offset) {
+    return (int *)t->index.data + offset;
+}
 
-/* Logits of n rows of final activations x; h is scratch [n][d]. */
-void tf_logits(const transformer *t, const float *x, float *h, float *logits, int n);
+/* Cosines and sines of positions [0, n) in t->rope. */
+int tf_reserve_rope(transformer *t, int n, err *e) MUST_CHECK;
 
-/* y[i] = x[first + rows[i]], rows of `width` floats. */
-void tf_gather(float *y, const float *x, int first, const int *rows, int n, int width);
+/* ---- rows through a layer ---- */
 
-void tf_scale(float *x, size_t n, float by);
-bool tf_finite(const float *x, size_t n);
+/* The rows of a pass below the head: x or x + y enters a layer. */
+typedef struct tf_rows {
+    int n;
+    const int *pos;      /* device memory */
+    const k_span *spans; /* device memory */
+    int n_spans, max_q, max_k;
+    const int *overlay; /* device memory, or NULL */
+} tf_rows;
+
+/* Layer l: a->x from `x` + `y` (y NULL: a->x is filled already), then a->qkv, a->o, a->lse, a->x2; the MLP's
+ * output, not yet added to x2, lands in tmp->y. Keys and values come from `keys`, NULL: the rows themselves.
+ * Writes gate and up to a->gu, or tmp->gu when that is NULL. */
+void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, const tf_temp *tmp,
+                  const float *x, const k_act *y, const k_act *keys);
+
+/* Logits of n normed rows. */
+void tf_logits(transformer *t, const k_act *h, float *logits, int n);
 
 /* ERR_CANCELLED when the flag is set. */
 int tf_check_cancel(const atomic_bool *cancel, err *e) MUST_CHECK;
+
+/* 0, or the layer and row where *t->bad says that numbers went wrong. `what` names the row in the message
+ * through first[n_seqs + 1] (rows of sequences) and pos. */
+int tf_check_bad(transformer *t, const int *first, int n_seqs, err *e) MUST_CHECK;
+
+/* Floats of scratch that a chunk of a backward or a lookahead may take. */
+size_t tf_chunk_floats(const transformer *t);
 
 #endif

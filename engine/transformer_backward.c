@@ -7,13 +7,12 @@
  * weights, so they are combined after it. Seeds then go down the layers together, one block of
  * |A| rows each, in chunks bounded by memory. */
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/transformer.h"
-
-enum { CHUNK_FLOATS = 1 << 24, HEAD_FLOATS = 1 << 22 };
 
 typedef struct backward {
     transformer *t;
@@ -23,19 +22,26 @@ typedef struct backward {
     k_counts *c;
     int first, n_seq; /* rows of the sequence in the batch */
     int *active, n;   /* A, ascending */
-    int *index;       /* position -> index in A, or -1 */
-    int *head_rows;   /* for each objective row: a row of the pass that has its logits */
-    int *head_index;  /* ... and its index in A */
+    int *place;       /* position -> index in A, or -1 */
+    int *head_rows;   /* for each objective row: its logits row ... */
+    int *head_place;  /* ... and its index in A */
     int *unit_of;     /* for each row of the pass: its objective row, or -1 */
-    int *pos;         /* positions of the chunk's rows: A repeated */
     int n_head;
-    float *unit; /* [n_head][d] gradient of one entropy at the last layer's output */
-    int seeds;   /* most seeds in a chunk */
-    /* gathered for A, shared by the seeds: */
-    float *x, *x2, *q_a, *o_a, *lse_a;
-    tf_temp tmp;
-    /* [seeds·n] rows: */
-    float *dx, *dn, *dh, *dgate, *dup, *dq, *dk, *dv;
+    int seeds;     /* most seeds in a chunk */
+    int head_most; /* most objective rows at once */
+    /* index arrays, offsets: */
+    tf_index index;
+    size_t rows, pos;            /* [seeds·n] network rows and positions of A, repeated */
+    size_t heads;                /* [n_head] logits rows */
+    size_t plant_dst, plant_src; /* [seeds·n_head] */
+    size_t wrt;                  /* [seeds·n_wrt] rows of dx */
+    /* device memory: */
+    float *unit;                          /* [n_head][d] gradient of one entropy at the last layer's output */
+    float *coef;                          /* [seeds·n_head] */
+    float *dx, *out;                      /* [seeds·n][d], [seeds·n_wrt][d] */
+    k_act *dz, *dh;                       /* [head_most][V], [head_most][d] */
+    k_act *dx_act, *dn, *dm, *dgu, *dqkv; /* [seeds·n] rows */
+    tf_temp tmp;                          /* [n] rows; only without saved gate and up */
 } backward;
 
 static size_t size(int rows, int width) {
@@ -44,26 +50,27 @@ static size_t size(int rows, int width) {
 
 static void release(backward *b) {
     free(b->active);
-    free(b->index);
+    free(b->place);
     free(b->head_rows);
-    free(b->head_index);
+    free(b->head_place);
     free(b->unit_of);
-    free(b->pos);
-    free(b->unit);
+    tf_index_release(&b->index);
 }
 
 static int no_memory(err *e) {
     return err_set(e, ERR_NO_MEMORY, "out of memory for a backward pass");
 }
 
+/* ---- the request ---- */
+
 /* Copy A and invert it; check that it is ascending and holds every position of `wrt`. */
 static int take_active(backward *b, err *e) {
     const backward_req *q = b->q;
     b->n = q->active ? q->n_active : b->n_seq;
-    b->index = mem_new((size_t)b->n_seq, sizeof *b->index);
+    b->place = mem_new((size_t)b->n_seq, sizeof *b->place);
     b->active = mem_new((size_t)(b->n > 0 ? b->n : 0), sizeof *b->active);
-    if (!b->index || !b->active) return no_memory(e);
-    for (int i = 0; i < b->n_seq; i++) b->index[i] = -1;
+    if (!b->place || !b->active) return no_memory(e);
+    for (int i = 0; i < b->n_seq; i++) b->place[i] = -1;
     for (int i = 0; i < b->n; i++) {
         int p = q->active ? q->active[i] : i;
         if (p < 0 || p >= b->n_seq || (i && p <= b->active[i - 1])) {
@@ -71,11 +78,11 @@ static int take_active(backward *b, err *e) {
                            b->n_seq);
         }
         b->active[i] = p;
-        b->index[p] = i;
+        b->place[p] = i;
     }
     for (int w = 0; w < q->n_wrt; w++) {
         int p = q->wrt[w];
-        if (p >= 0 && p < b->n_seq && b->index[p] >= 0) continue;
+        if (p >= 0 && p < b->n_seq && b->place[p] >= 0) continue;
         return err_set(e, ERR_BAD_ARGUMENT, "gradient asked for position %d, which is not an active row", p);
     }
     return 0;
@@ -93,10 +100,10 @@ static bool has_weight(const backward *b, int row) {
 static int find_objective(backward *b, err *e) {
     int n_rows = b->p->n_rows;
     b->head_rows = mem_new((size_t)b->n + 1, sizeof *b->head_rows);
-    b->head_index = mem_new((size_t)b->n + 1, sizeof *b->head_index);
+    b->head_place = mem_new((size_t)b->n + 1, sizeof *b->head_place);
     b->unit_of = mem_new((size_t)n_rows, sizeof *b->unit_of);
     int *unit_at = mem_new((size_t)b->n + 1, sizeof *unit_at); /* 1 + objective row of an active row */
-    if (!b->head_rows || !b->head_index || !b->unit_of || !unit_at) {
+    if (!b->head_rows || !b->head_place || !b->unit_of || !unit_at) {
         free(unit_at);
         return no_memory(e);
     }
@@ -104,11 +111,11 @@ static int find_objective(backward *b, err *e) {
         b->unit_of[r] = -1;
         row_ref ref = b->p->rows[r];
         if (ref.seq != b->q->seq) continue;
-        int a = b->index[denoiser_emit(&b->t->base, ref.pos)];
+        int a = b->place[denoiser_emit(&b->t->base, ref.pos)];
         if (a < 0 || !has_weight(b, r)) continue;
         if (!unit_at[a]) {
-            b->head_rows[b->n_head] = r;
-            b->head_index[b->n_head++] = a;
+            b->head_rows[b->n_head] = b->p->unique[r];
+            b->head_place[b->n_head++] = a;
             unit_at[a] = b->n_head;
         }
         b->unit_of[r] = unit_at[a] - 1;
@@ -117,183 +124,233 @@ static int find_objective(backward *b, err *e) {
     return 0;
 }
 
+/* ---- rooms ---- */
+
+static void choose_chunks(backward *b) {
+    const transformer *t = b->t;
+    size_t chunk = tf_chunk_floats(t), per_seed = size(b->n, 3 * t->f + 5 * t->d);
+    size_t fit = per_seed ? chunk / per_seed : 1;
+    b->seeds = fit < 1 ? 1 : fit < (size_t)b->q->n_seeds ? (int)fit : b->q->n_seeds;
+    size_t rows = chunk / 4 / (size_t)t->V;
+    b->head_most = rows < 1 ? 1 : rows < (size_t)b->n_head ? (int)rows : b->n_head;
+}
+
+/* Index arrays of one chunk; all chunks but the last are alike, and the last uses a part. */
+static int index_chunk(backward *b, err *e) {
+    tf_index *x = &b->index;
+    b->rows = x->n;
+    for (int i = 0; i < b->seeds * b->n; i++) {
+        int row = b->first + b->active[i % b->n];
+        tf_index_add(x, &row, 1);
+    }
+    b->pos = x->n;
+    for (int i = 0; i < b->seeds * b->n; i++) tf_index_add(x, &b->active[i % b->n], 1);
+    b->heads = tf_index_add(x, b->head_rows, (size_t)b->n_head);
+    b->plant_dst = x->n;
+    for (int i = 0; i < b->seeds * b->n_head; i++) {
+        int row = i / b->n_head * b->n + b->head_place[i % b->n_head];
+        tf_index_add(x, &row, 1);
+    }
+    b->plant_src = x->n;
+    for (int i = 0; i < b->seeds * b->n_head; i++) tf_index_add(x, &(int){i % b->n_head}, 1);
+    b->wrt = x->n;
+    for (int i = 0; i < b->seeds * b->q->n_wrt; i++) {
+        int row = i / b->q->n_wrt * b->n + b->place[b->q->wrt[i % b->q->n_wrt]];
+        tf_index_add(x, &row, 1);
+    }
+    return tf_index_send(x, b->t, e);
+}
+
+static void carve(backward *b, tf_carve *c) {
+    const transformer *t = b->t;
+    size_t rows = size(b->n, b->seeds), heads = (size_t)b->n_head, most = (size_t)b->head_most;
+    int qw = tf_q_width(t);
+    b->unit = tf_take_floats(c, heads, t->d);
+    b->coef = tf_take_floats(c, (size_t)b->seeds, b->n_head);
+    b->dz = tf_take_act(c, t, most, t->V);
+    b->dh = tf_take_act(c, t, most, t->d);
+    b->dx = tf_take_floats(c, rows, t->d);
+    b->out = tf_take_floats(c, (size_t)b->seeds, b->q->n_wrt * t->d);
+    if (t->base.k->act_bytes == 4) {
+        b->dx_act = (k_act *)b->dx; /* float32 activations are dx itself */
+    } else {
+        b->dx_act = tf_take_act(c, t, rows, t->d);
+    }
+    b->dn = tf_take_act(c, t, rows, t->d > qw ? t->d : qw);
+    b->dm = tf_take_act(c, t, rows, t->f);
+    b->dgu = tf_take_act(c, t, rows, 2 * t->f);
+    b->dqkv = tf_take_act(c, t, rows, tf_qkv_width(t));
+    if (!b->s->layers[0].gu) b->tmp = tf_take_temp(c, t, b->n);
+}
+
+static int reserve(backward *b, err *e) {
+    choose_chunks(b);
+    int rc = index_chunk(b, e);
+    tf_carve c = {0};
+    carve(b, &c);
+    if (!rc) rc = tf_reserve_work(b->t, c.used, &c, e);
+    if (!rc) carve(b, &c);
+    return rc;
+}
+
 /* ---- head ---- */
 
 /* unit[i] for `n` objective rows from i on. */
-static void head_rows_back(backward *b, int i, int n, float *logits, float *dz, float *dh, k_row_stats *stats,
-                           float *ones) {
-    const transformer *t = b->t;
-    const kernels *k = t->base.k;
-    for (int r = 0; r < n; r++) {
-        int row = b->head_rows[i + r], at = b->active[b->head_index[i + r]];
-        memcpy(logits + size(r, t->V), pass_logits(b->p, row), (size_t)t->V * sizeof *logits);
-        stats[r] = *pass_stats(b->p, row);
-        ones[r] = 1;
-        tf_gather(b->dn + size(r, t->d), b->s->x_final, b->first, &at, 1, t->d);
-    }
-    k->entropy_back(dz, logits, stats, ones, n, t->V, t->base.info.mask_id, b->c);
-    tf_scale(dz, size(n, t->V), t->logit_scale);
-    k->linear_back(dh, dz, n, &t->head, false, b->c);
-    k->rmsnorm_back(b->unit + size(i, t->d), dh, b->dn, t->norm, n, t->d, t->eps);
+static void head_rows_back(backward *b, int i, int n) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    const int *rows = tf_index_at(t, b->heads + (size_t)i);
+    k->entropy_back(k, b->dz, b->p->logits, b->p->stats, rows, n, t->V, t->base.info.mask_id, t->logit_scale,
+                    b->c);
+    k->linear_back(k, b->dh, b->dz, n, &t->head, b->c);
+    k->norm_back(k, &(k_norm_back){.n = n,
+                                   .d = t->d,
+                                   .eps = t->eps,
+                                   .x = b->s->x_final,
+                                   .rows = rows,
+                                   .w = t->norm,
+                                   .dy = b->dh,
+                                   .dx = b->unit + size(i, t->d)});
 }
 
 static int head_back(backward *b, err *e) {
-    const transformer *t = b->t;
-    int most = HEAD_FLOATS / t->V < 1 ? 1 : HEAD_FLOATS / t->V;
-    if (most > b->n_head) most = b->n_head;
-    if (most > b->n) most = b->n; /* dn has at least that many rows */
-    b->unit = mem_new(size(b->n_head, t->d), sizeof *b->unit);
-    float *logits = mem_new(size(most, t->V), sizeof *logits), *dz = mem_new(size(most, t->V), sizeof *dz);
-    float *dh = mem_new(size(most, t->d + 1), sizeof *dh);
-    k_row_stats *stats = mem_new((size_t)most, sizeof *stats);
-    int rc = b->unit && logits && dz && dh && stats ? 0 : no_memory(e);
-    for (int i = 0; !rc && i < b->n_head; i += most) {
-        int n = b->n_head - i < most ? b->n_head - i : most;
+    int rc = 0;
+    for (int i = 0; !rc && i < b->n_head; i += b->head_most) {
+        int n = b->n_head - i < b->head_most ? b->n_head - i : b->head_most;
         rc = tf_check_cancel(b->q->cancel, e);
-        if (!rc) head_rows_back(b, i, n, logits, dz, dh, stats, dh + size(most, t->d));
+        if (!rc) head_rows_back(b, i, n);
     }
-    free(logits);
-    free(dz);
-    free(dh);
-    free(stats);
     return rc;
 }
 
 /* ---- layers ---- */
 
-static void carve(backward *b, tf_carve *c) {
+/* dx += gradient through a norm of the rows x, for every seed; dn is the gradient of its output. */
+static void norm_back(backward *b, int n, const float *x, const float *w) {
     const transformer *t = b->t;
-    int qw = t->H * t->hd, kw = t->KV * t->hd;
-    size_t n = (size_t)b->n, rows = n * (size_t)b->seeds;
-    b->x = tf_take(c, n, t->d);
-    b->x2 = tf_take(c, n, t->d);
-    b->q_a = tf_take(c, n, qw);
-    b->o_a = tf_take(c, n, qw);
-    b->lse_a = tf_take(c, n, t->H);
-    b->tmp = tf_take_temp(c, t, b->n);
-    b->dx = tf_take(c, rows, t->d);
-    b->dn = tf_take(c, rows, t->d > qw ? t->d : qw);
-    b->dh = tf_take(c, rows, t->f);
-    b->dgate = tf_take(c, rows, t->f);
-    b->dup = tf_take(c, rows, t->f);
-    b->dq = tf_take(c, rows, qw);
-    b->dk = tf_take(c, rows, kw);
-    b->dv = tf_take(c, rows, kw);
+    t->base.k->norm_back(t->base.k, &(k_norm_back){.n = n,
+                                                   .d = t->d,
+                                                   .eps = t->eps,
+                                                   .x = x,
+                                                   .rows = tf_index_at(t, b->rows),
+                                                   .w = w,
+                                                   .dy = b->dn,
+                                                   .dx = b->dx,
+                                                   .add = true,
+                                                   .dx_act = b->dx_act});
 }
 
-static int reserve(backward *b, err *e) {
-    const transformer *t = b->t;
-    size_t per_seed = (size_t)b->n * (size_t)(3 * t->f + 5 * t->d);
-    size_t fit = per_seed ? CHUNK_FLOATS / per_seed : 1;
-    b->seeds = fit < 1 ? 1 : fit < (size_t)b->q->n_seeds ? (int)fit : b->q->n_seeds;
-    tf_carve count = {0};
-    carve(b, &count);
-    int rc = tf_reserve_work(b->t, count.used, e);
-    b->pos = mem_new(size(b->seeds, b->n), sizeof *b->pos);
-    if (!rc && !b->pos) rc = no_memory(e);
-    if (rc) return rc;
-    for (int i = 0; i < b->seeds * b->n; i++) b->pos[i] = b->active[i % b->n];
-    carve(b, &(tf_carve){.base = b->t->work});
-    return 0;
-}
-
-static void gather_layer(backward *b, int l) {
-    const transformer *t = b->t;
-    const tf_acts *a = &b->s->layers[l];
-    tf_gather(b->x, a->x, b->first, b->active, b->n, t->d);
-    tf_gather(b->x2, a->x2, b->first, b->active, b->n, t->d);
-    tf_gather(b->q_a, a->q, b->first, b->active, b->n, t->H * t->hd);
-    tf_gather(b->o_a, a->o, b->first, b->active, b->n, t->H * t->hd);
-    tf_gather(b->lse_a, a->lse, b->first, b->active, b->n, t->H);
-}
-
-/* dx += gradient through a norm of the rows x, for every seed. */
-static void norm_back(backward *b, int seeds, const float *x, const float *w) {
-    const transformer *t = b->t;
-    for (int s = 0; s < seeds; s++) {
-        size_t o = size(s * b->n, t->d);
-        t->base.k->rmsnorm_back(b->dx + o, b->dn + o, x, w, b->n, t->d, t->eps);
-    }
+/* Gate and up of A's rows when the pass did not keep them, and which of their rows belongs to which of dm's.
+ */
+static const k_act *gate_and_up(backward *b, const tf_layer *w, const tf_acts *saved, const int **rows) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    *rows = tf_index_at(t, b->rows);
+    if (saved->gu) return saved->gu;
+    k->norm(k, &(k_norm){.n = b->n,
+                         .d = t->d,
+                         .eps = t->eps,
+                         .x = saved->x2,
+                         .rows = *rows,
+                         .w = w->mlp_norm,
+                         .h = b->tmp.h});
+    k->linear(k, b->tmp.gu, b->tmp.h, b->n, &w->gu);
+    *rows = NULL;
+    return b->tmp.gu;
 }
 
 /* dx: from the gradient of the layer's output to that of x2. */
-static void mlp_back(backward *b, const tf_layer *l, int seeds) {
-    const transformer *t = b->t;
-    const kernels *k = t->base.k;
-    int rows = seeds * b->n;
-    tf_gate_up(t, l, b->x2, &b->tmp, b->n);
-    k->linear_back(b->dh, b->dx, rows, &l->wd, false, b->c);
-    for (int s = 0; s < seeds; s++) {
-        size_t o = size(s * b->n, t->f);
-        k->swiglu_back(b->dgate + o, b->dup + o, b->dh + o, b->tmp.gate, b->tmp.up, b->n, t->f);
+static void mlp_back(backward *b, const tf_layer *w, const tf_acts *saved, int seeds) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    int n = seeds * b->n;
+    const int *rows;
+    const k_act *gu = gate_and_up(b, w, saved, &rows);
+    k->linear_back(k, b->dm, b->dx_act, n, &w->down, b->c);
+    for (int s = 0; s < (rows ? 1 : seeds); s++) { /* without rows, A's rows stand once for all seeds */
+        size_t from = size(s * b->n, t->f);
+        k->swiglu_back(k, k_act_at(k, b->dgu, 2 * from), k_act_at(k, b->dm, from), gu, rows, rows ? n : b->n,
+                       t->f);
     }
-    k->linear_back(b->dn, b->dgate, rows, &l->wg, false, b->c);
-    k->linear_back(b->dn, b->dup, rows, &l->wu, true, b->c);
-    norm_back(b, seeds, b->x2, l->mlp_norm);
+    k->linear_back(k, b->dn, b->dgu, n, &w->gu, b->c);
+    norm_back(b, n, saved->x2, w->mlp_norm);
 }
 
 /* dx: from the gradient of x2 to that of the layer's input. */
-static void attn_back(backward *b, const tf_layer *l, const tf_acts *saved, int seeds) {
-    const transformer *t = b->t;
-    const kernels *k = t->base.k;
-    int rows = seeds * b->n, qw = t->H * t->hd, kw = t->KV * t->hd;
-    k->linear_back(b->dn, b->dx, rows, &l->wo, false, b->c); /* now the gradient of o */
-    for (int s = 0; s < seeds; s++) {
-        size_t qo = size(s * b->n, qw), ko = size(s * b->n, kw);
-        k_attn_back a = {
-            .n_q = b->n, .n_k = b->n_seq, .H = t->H, .KV = t->KV, .hd = t->hd, .local = b->q->local};
-        a.q_pos = b->active, a.q = b->q_a, a.o = b->o_a, a.lse = b->lse_a, a.do_ = b->dn + qo;
-        a.k = saved->k + size(b->first, kw), a.v = saved->v + size(b->first, kw);
-        a.dq = b->dq + qo, a.dk = b->dk + ko, a.dv = b->dv + ko;
-        k->attention_back(&a, b->c);
-    }
-    k->rope(b->dq, b->pos, rows, t->H, t->hd, t->theta, true);
-    k->rope(b->dk, b->pos, rows, t->KV, t->hd, t->theta, true);
-    k->linear_back(b->dn, b->dq, rows, &l->wq, false, b->c);
-    k->linear_back(b->dn, b->dk, rows, &l->wk, true, b->c);
-    k->linear_back(b->dn, b->dv, rows, &l->wv, true, b->c);
-    norm_back(b, seeds, b->x, l->attn_norm);
+static void attn_back(backward *b, const tf_layer *w, const tf_acts *saved, int seeds) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    int n = seeds * b->n;
+    k->linear_back(k, b->dn, b->dx_act, n, &w->o, b->c); /* now the gradient of o */
+    k->attention_back(k,
+                      &(k_attn_back){.n = b->n,
+                                     .seeds = seeds,
+                                     .k0 = b->first,
+                                     .n_k = b->n_seq,
+                                     .H = t->H,
+                                     .KV = t->KV,
+                                     .hd = t->hd,
+                                     .local = b->q->local,
+                                     .rows = tf_index_at(t, b->rows),
+                                     .qkv = saved->qkv,
+                                     .o = saved->o,
+                                     .lse = saved->lse,
+                                     .do_ = b->dn,
+                                     .dqkv = b->dqkv},
+                      b->c);
+    k->rope(k, b->dqkv, tf_qkv_width(t), tf_index_at(t, b->pos), n, t->H + t->KV, t->hd, t->rope.data, true);
+    k->linear_back(k, b->dn, b->dqkv, n, &w->qkv, b->c);
+    norm_back(b, n, saved->x, w->attn_norm);
 }
 
-/* dx of the chunk from its seeds' weights. */
-static void plant(backward *b, int seed, int seeds) {
-    int d = b->t->d, n_rows = b->p->n_rows;
-    memset(b->dx, 0, size(seeds * b->n, d) * sizeof *b->dx);
-    for (int s = 0; s < seeds; s++) {
-        for (int r = 0; r < n_rows; r++) {
-            int u = b->unit_of[r];
-            if (u < 0) continue;
-            float w = b->q->weights[size(seed + s, n_rows) + (size_t)r];
-            float *dst = b->dx + size(s * b->n + b->head_index[u], d);
-            const float *src = b->unit + size(u, d);
-            for (int j = 0; j < d; j++) dst[j] += w * src[j];
+/* ---- seeds ---- */
+
+/* dx of the chunk from its seeds' weights: rows of the pass that share an objective row add up. */
+static int plant(backward *b, int seed, int seeds, err *e) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    size_t n = size(seeds, b->n_head), n_rows = (size_t)b->p->n_rows;
+    float *coef = mem_new(n, sizeof *coef);
+    if (!coef) return no_memory(e);
+    for (size_t s = 0; s < (size_t)seeds; s++) {
+        const float *weights = b->q->weights + ((size_t)seed + s) * n_rows;
+        for (size_t r = 0; r < n_rows; r++) {
+            if (b->unit_of[r] >= 0) coef[s * (size_t)b->n_head + (size_t)b->unit_of[r]] += weights[r];
         }
     }
+    k->put(k, b->coef, coef, n * sizeof *coef);
+    free(coef);
+    size_t floats = size(seeds * b->n, t->d);
+    k->zero(k, b->dx, floats * sizeof(float));
+    k->rows(k, b->dx, tf_index_at(t, b->plant_dst), b->unit, tf_index_at(t, b->plant_src), b->coef, (int)n,
+            t->d);
+    if (k->act_bytes != 4) k->narrow(k, b->dx_act, b->dx, floats);
+    return 0;
 }
 
-static void harvest(const backward *b, int seed, int seeds, float *grads) {
-    int d = b->t->d, n_wrt = b->q->n_wrt;
-    for (int s = 0; s < seeds; s++) {
-        for (int w = 0; w < n_wrt; w++) {
-            float *g = grads + size((seed + s) * n_wrt + w, d);
-            memcpy(g, b->dx + size(s * b->n + b->index[b->q->wrt[w]], d), (size_t)d * sizeof *g);
-            tf_scale(g, (size_t)d, b->t->embed_scale);
-        }
+static int harvest(backward *b, int seed, int seeds, float *grads, err *e) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    int n = seeds * b->q->n_wrt;
+    if (n <= 0) return device_check(k, e);
+    float *g = grads + size(seed * b->q->n_wrt, t->d);
+    k->rows(k, b->out, NULL, b->dx, tf_index_at(t, b->wrt), NULL, n, t->d);
+    k->get(k, g, b->out, size(n, t->d) * sizeof *g);
+    for (size_t i = 0; (t->embed_scale < 1 || t->embed_scale > 1) && i < size(n, t->d); i++) {
+        g[i] *= t->embed_scale;
     }
+    return device_check(k, e);
 }
 
 static int run_chunk(backward *b, int seed, int seeds, float *grads, err *e) {
     const transformer *t = b->t;
-    plant(b, seed, seeds);
-    for (int l = t->L - 1; l >= 0; l--) {
-        int rc = tf_check_cancel(b->q->cancel, e);
-        if (rc) return rc;
-        gather_layer(b, l);
-        mlp_back(b, &t->layers[l], seeds);
+    int rc = plant(b, seed, seeds, e);
+    for (int l = t->L - 1; l >= 0 && !rc; l--) {
+        if ((rc = tf_check_cancel(b->q->cancel, e))) break;
+        mlp_back(b, &t->layers[l], &b->s->layers[l], seeds);
         attn_back(b, &t->layers[l], &b->s->layers[l], seeds);
     }
-    harvest(b, seed, seeds, grads);
-    return 0;
+    return rc ? rc : harvest(b, seed, seeds, grads, e);
 }
 
 static int prepare(backward *b, err *e) {

@@ -1,4 +1,10 @@
-/* transformer_forward.c - the forward pass of a packed batch, and what a kept pass saves. */
+/* transformer_forward.c - the forward pass of a packed batch, and what a kept pass saves.
+ *
+ * Everything that varies from step to step in a decode (ids, rows asked for) is in arrays that are sent
+ * first, so that the layers are the same work at the same addresses and a device may replay them as a graph.
+ */
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,18 +16,17 @@ typedef struct forward {
     transformer *t;
     const forward_req *q;
     pass *p;
-    int n;        /* rows of the batch */
-    int *first;   /* [n_seqs + 1] */
-    int *pos;     /* [n] */
-    int32_t *ids; /* [n] */
-    int *wanted;  /* unique network rows whose logits are asked for, and for each ... */
-    int *row_of;  /* ... requested row, its index there */
-    int n_wanted;
+    int n;      /* rows of the batch */
+    int *first; /* [n_seqs + 1] */
+    tf_index index;
+    size_t ids, pos, spans, inject, wanted; /* offsets in the index */
+    int max_len;
     tf_acts acts; /* without keep: one layer's activations, reused */
     tf_temp tmp;
-    float *x_final; /* [n][d] */
-    float *head_x;  /* [n_wanted][d] */
-    float *logits;  /* [n_wanted][V]; NULL when they can be written in place */
+    tf_rows rows;
+    float *vectors; /* [n_inject][d] */
+    float *x_final; /* [n_unique][d] */
+    k_act *head_x;  /* [n_unique][d] */
 } forward;
 
 void tf_free_saved(void *saved) {
@@ -29,17 +34,15 @@ void tf_free_saved(void *saved) {
     if (!s) return;
     free(s->first);
     free(s->layers);
-    free(s->floats);
+    buffer_release(&s->room);
     free(s);
 }
 
-static void release(forward *f) {
-    free(f->first);
-    free(f->pos);
-    free(f->ids);
-    free(f->wanted);
-    free(f->row_of);
+static int no_memory(const forward *f, err *e) {
+    return err_set(e, ERR_NO_MEMORY, "out of memory for %d rows", f->n);
 }
+
+/* ---- laying out ---- */
 
 /* Lay the sequences one after the other. */
 static int pack(forward *f, err *e) {
@@ -49,47 +52,66 @@ static int pack(forward *f, err *e) {
     if (total > INT32_MAX / 2) return err_set(e, ERR_BAD_ARGUMENT, "a batch of %lld rows", (long long)total);
     f->n = (int)total;
     f->first = mem_new((size_t)q->n_seqs + 1, sizeof *f->first);
-    f->pos = mem_new((size_t)f->n, sizeof *f->pos);
-    f->ids = mem_new((size_t)f->n, sizeof *f->ids);
-    if (!f->first || !f->pos || !f->ids) return err_set(e, ERR_NO_MEMORY, "out of memory for %d rows", f->n);
-    int row = 0;
+    if (!f->first) return no_memory(f, e);
     for (int s = 0; s < q->n_seqs; s++) {
-        f->first[s] = row;
-        for (int i = 0; i < q->seqs[s].n; i++, row++) {
-            f->pos[row] = i;
-            f->ids[row] = q->seqs[s].tokens[i];
-        }
+        f->first[s + 1] = f->first[s] + q->seqs[s].n;
+        if (q->seqs[s].n > f->max_len) f->max_len = q->seqs[s].n;
     }
-    f->first[q->n_seqs] = row;
     return 0;
 }
 
-/* Positions that read the same network row (0 and 1 of a shifted model) share its logits. */
-static int find_wanted(forward *f, err *e) {
-    int n_rows = f->q->n_rows;
-    int *slot = mem_new((size_t)f->n, sizeof *slot); /* 1 + index in wanted */
-    f->wanted = mem_new((size_t)n_rows, sizeof *f->wanted);
-    f->row_of = mem_new((size_t)n_rows, sizeof *f->row_of);
-    if (!slot || !f->wanted || !f->row_of) {
-        free(slot);
-        return err_set(e, ERR_NO_MEMORY, "out of memory for %d rows", n_rows);
+static void index_sequences(forward *f) {
+    const forward_req *q = f->q;
+    f->ids = tf_index_add(&f->index, NULL, 0);
+    for (int s = 0; s < q->n_seqs; s++) tf_index_add(&f->index, q->seqs[s].tokens, (size_t)q->seqs[s].n);
+    f->pos = f->index.n;
+    for (int s = 0; s < q->n_seqs; s++) {
+        for (int i = 0; i < q->seqs[s].n; i++) tf_index_add(&f->index, &i, 1);
     }
-    for (int r = 0; r < n_rows; r++) {
+    f->spans = f->index.n;
+    for (int s = 0; s < q->n_seqs; s++) {
+        k_span span = {f->first[s], q->seqs[s].n, f->first[s], q->seqs[s].n, -1};
+        tf_index_add(&f->index, (const int32_t *)&span, sizeof span / sizeof(int32_t));
+    }
+}
+
+/* Positions that read the same network row (0 and 1 of a shifted model) share its logits. */
+static int index_wanted(forward *f, err *e) {
+    int *slot = mem_new((size_t)f->n, sizeof *slot); /* 1 + index in wanted */
+    if (!slot) return no_memory(f, e);
+    f->wanted = f->index.n;
+    f->p->n_unique = 0;
+    for (int r = 0; r < f->q->n_rows; r++) {
         row_ref ref = f->q->rows[r];
         int row = f->first[ref.seq] + denoiser_emit(&f->t->base, ref.pos);
         if (!slot[row]) {
-            f->wanted[f->n_wanted++] = row;
-            slot[row] = f->n_wanted;
+            tf_index_add(&f->index, &row, 1);
+            slot[row] = ++f->p->n_unique;
         }
-        f->row_of[r] = slot[row] - 1;
+        f->p->unique[r] = slot[row] - 1;
     }
     free(slot);
     return 0;
 }
 
-static void carve_saved(tf_saved *s, const transformer *t, tf_carve *c) {
-    for (int l = 0; l < t->L; l++) s->layers[l] = tf_take_acts(c, t, s->n_rows);
-    s->x_final = tf_take(c, (size_t)s->n_rows, t->d);
+static int index_all(forward *f, err *e) {
+    index_sequences(f);
+    f->inject = f->index.n;
+    for (int i = 0; i < f->q->n_inject; i++) {
+        const injection *in = &f->q->inject[i];
+        int row = f->first[in->seq] + in->pos;
+        tf_index_add(&f->index, &row, 1);
+    }
+    int rc = index_wanted(f, e);
+    return rc ? rc : tf_index_send(&f->index, f->t, e);
+}
+
+/* ---- rooms ---- */
+
+static void carve_saved(tf_saved *s, const transformer *t, int n_unique, tf_carve *c) {
+    bool gu = tf_keeps_gu(t, s->n_rows);
+    for (int l = 0; l < t->L; l++) s->layers[l] = tf_take_acts(c, t, s->n_rows, gu);
+    s->x_final = tf_take_floats(c, (size_t)n_unique, t->d);
 }
 
 static int reserve_saved(forward *f, err *e) {
@@ -102,132 +124,145 @@ static int reserve_saved(forward *f, err *e) {
     size_t n_first = (size_t)f->q->n_seqs + 1;
     if (!s || !mem_grow((void **)&s->first, &s->cap_first, n_first, sizeof *s->first) ||
         !mem_grow((void **)&s->layers, &s->cap_layers, (size_t)t->L, sizeof *s->layers)) {
-        return err_set(e, ERR_NO_MEMORY, "out of memory for a kept pass");
+        return no_memory(f, e);
     }
     s->n_seqs = f->q->n_seqs;
     s->n_rows = f->n;
     memcpy(s->first, f->first, n_first * sizeof *s->first);
     tf_carve count = {0};
-    carve_saved(s, t, &count);
-    if (count.used > s->cap_floats) {
-        free(s->floats);
-        s->floats = NULL;
-        s->cap_floats = 0;
-    }
-    if (!mem_grow((void **)&s->floats, &s->cap_floats, count.used, sizeof *s->floats)) {
-        return err_set(e, ERR_NO_MEMORY, "out of memory for a kept pass of %d rows", f->n);
-    }
-    carve_saved(s, t, &(tf_carve){.base = s->floats});
-    return 0;
+    carve_saved(s, t, f->p->n_unique, &count);
+    char what[48];
+    snprintf(what, sizeof what, "a kept pass of %d rows", f->n);
+    int rc = buffer_reserve(&s->room, t->base.k, count.used, what, e);
+    if (!rc) carve_saved(s, t, f->p->n_unique, &(tf_carve){.base = s->room.data});
+    return rc;
 }
 
 static void carve_work(forward *f, tf_carve *c) {
     const transformer *t = f->t;
+    size_t unique = (size_t)f->p->n_unique;
     f->tmp = tf_take_temp(c, t, f->n);
-    if (!f->q->keep) f->acts = tf_take_acts(c, t, f->n);
-    f->x_final = f->q->keep ? ((tf_saved *)f->p->saved)->x_final : f->acts.x;
-    f->head_x = tf_take(c, (size_t)f->n_wanted, t->d);
-    f->logits = f->n_wanted == f->q->n_rows ? NULL : tf_take(c, (size_t)f->n_wanted, t->V);
+    if (!f->q->keep) f->acts = tf_take_acts(c, t, f->n, false);
+    f->vectors = tf_take_floats(c, (size_t)f->q->n_inject, t->d);
+    f->x_final = f->q->keep ? ((tf_saved *)f->p->saved)->x_final : tf_take_floats(c, unique, t->d);
+    f->head_x = tf_take_act(c, t, unique, t->d);
+}
+
+static int reserve_bad(transformer *t, err *e) {
+    int rc = buffer_reserve(&t->bad_room, t->base.k, sizeof *t->bad, "a flag", e);
+    t->bad = t->bad_room.data;
+    return rc;
 }
 
 static int prepare(forward *f, err *e) {
+    transformer *t = f->t;
     int rc = pack(f, e);
-    if (!rc) rc = find_wanted(f, e);
+    if (!rc) rc = index_all(f, e);
+    if (!rc) rc = tf_reserve_rope(t, f->max_len, e);
+    if (!rc) rc = reserve_bad(t, e);
     if (!rc && f->q->keep) rc = reserve_saved(f, e);
     if (rc) return rc;
-    tf_carve count = {0};
-    carve_work(f, &count);
-    rc = tf_reserve_work(f->t, count.used, e);
+    tf_carve c = {0};
+    carve_work(f, &c);
+    rc = tf_reserve_work(t, c.used, &c, e);
     if (rc) return rc;
-    carve_work(f, &(tf_carve){.base = f->t->work});
+    carve_work(f, &c);
+    f->rows = (tf_rows){.n = f->n,
+                        .pos = tf_index_at(t, f->pos),
+                        .spans = (const k_span *)tf_index_at(t, f->spans),
+                        .n_spans = f->q->n_seqs,
+                        .max_q = f->max_len,
+                        .max_k = f->max_len};
     return 0;
 }
+
+/* ---- running ---- */
 
 static tf_acts *layer_acts(forward *f, int l) {
     return f->q->keep ? &((tf_saved *)f->p->saved)->layers[l] : &f->acts;
 }
 
-static void embed(forward *f) {
+static int inject(forward *f, err *e) {
     transformer *t = f->t;
-    float *x = layer_acts(f, 0)->x;
-    t->base.k->embed(x, f->ids, f->n, &t->embed);
-    for (int i = 0; i < f->q->n_inject; i++) {
-        const injection *in = &f->q->inject[i];
-        memcpy(x + (size_t)(f->first[in->seq] + in->pos) * (size_t)t->d, in->vector,
-               (size_t)t->d * sizeof *x);
+    kernels *k = t->base.k;
+    size_t n = (size_t)f->q->n_inject, d = (size_t)t->d;
+    if (!n) return 0;
+    float *host = mem_new(n * d, sizeof *host);
+    if (!host) return no_memory(f, e);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < d; j++) host[i * d + j] = t->embed_scale * f->q->inject[i].vector[j];
     }
-    tf_scale(x, (size_t)f->n * (size_t)t->d, t->embed_scale);
-}
-
-static void attend(const forward *f, const tf_acts *a) {
-    const transformer *t = f->t;
-    size_t qw = (size_t)(t->H * t->hd), kw = (size_t)(t->KV * t->hd);
-    for (int s = 0; s < f->q->n_seqs; s++) {
-        size_t row = (size_t)f->first[s];
-        int n = f->q->seqs[s].n;
-        t->base.k->attention(&(k_attn){.n_q = n,
-                                       .n_k = n,
-                                       .H = t->H,
-                                       .KV = t->KV,
-                                       .hd = t->hd,
-                                       .q = a->q + row * qw,
-                                       .k = a->k + row * kw,
-                                       .v = a->v + row * kw,
-                                       .o = a->o + row * qw,
-                                       .lse = a->lse + row * (size_t)t->H});
-    }
-}
-
-/* Where the numbers first went wrong: `what` names the stage. */
-static int check_finite(const forward *f, const float *x, const char *what, err *e) {
-    size_t d = (size_t)f->t->d;
-    if (tf_finite(x, (size_t)f->n * d)) return 0;
-    for (int s = 0; s < f->q->n_seqs; s++) {
-        for (int r = f->first[s]; r < f->first[s + 1]; r++) {
-            if (tf_finite(x + (size_t)r * d, d)) continue;
-            return err_set(e, ERR_BAD_FORMAT, "NaN in the output of %s, row %d (sequence %d)", what,
-                           f->pos[r], s);
-        }
-    }
+    k->put(k, f->vectors, host, n * d * sizeof *host);
+    free(host);
+    k->rows(k, layer_acts(f, 0)->x, tf_index_at(t, f->inject), f->vectors, NULL, NULL, (int)n, t->d);
     return 0;
+}
+
+static int embed(forward *f, err *e) {
+    transformer *t = f->t;
+    kernels *k = t->base.k;
+    static const uint64_t none = UINT64_MAX;
+    k->put(k, t->bad, &none, sizeof none);
+    k->embed(k, layer_acts(f, 0)->x, tf_index_at(t, f->ids), f->n, &t->embed, t->embed_scale);
+    return inject(f, e);
+}
+
+/* What decides the work of the layers besides contents: a graph's key. */
+typedef struct layers_key {
+    const void *work, *index, *saved, *rope;
+    int n, n_spans, max_len, keep;
+} layers_key;
+
+static layers_key key_of(const forward *f) {
+    layers_key key;
+    memset(&key, 0, sizeof key); /* padding takes part in comparisons */
+    key.work = f->tmp.h, key.index = f->t->index.data, key.rope = f->t->rope.data;
+    key.saved = layer_acts((forward *)f, 0)->x;
+    key.n = f->n, key.n_spans = f->q->n_seqs, key.max_len = f->max_len, key.keep = f->q->keep;
+    return key;
 }
 
 static int run_layers(forward *f, err *e) {
     transformer *t = f->t;
-    int rc = check_finite(f, layer_acts(f, 0)->x, "the embedding", e);
+    kernels *k = t->base.k;
+    layers_key key = key_of(f);
+    int rc = tf_check_cancel(f->q->cancel, e);
+    if (rc || k->graph_begin(k, &key, sizeof key)) return rc;
     for (int l = 0; l < t->L && !rc; l++) {
-        if ((rc = tf_check_cancel(f->q->cancel, e))) break;
-        const tf_acts *a = layer_acts(f, l);
-        float *out = l + 1 < t->L ? layer_acts(f, l + 1)->x : f->x_final;
-        tf_qkv(t, &t->layers[l], a, &f->tmp, f->pos, f->n);
-        attend(f, a);
-        tf_finish_layer(t, &t->layers[l], a, &f->tmp, out, f->n);
-        char what[24];
-        snprintf(what, sizeof what, "layer %d", l);
-        rc = check_finite(f, out, what, e);
+        const float *x = l ? layer_acts(f, l - 1)->x2 : layer_acts(f, 0)->x;
+        tf_run_layer(t, l, &f->rows, layer_acts(f, l), &f->tmp, x, l ? f->tmp.y : NULL, NULL);
+        if (k->host) rc = tf_check_cancel(f->q->cancel, e); /* elsewhere the work is queued by now */
     }
-    return rc ? rc : tf_check_cancel(f->q->cancel, e);
+    k->graph_end(k);
+    return rc;
 }
 
 static void run_head(forward *f) {
     transformer *t = f->t;
-    size_t V = (size_t)t->V;
-    float *logits = f->logits ? f->logits : f->p->logits;
-    tf_gather(f->head_x, f->x_final, 0, f->wanted, f->n_wanted, t->d);
-    tf_logits(t, f->head_x, f->tmp.h, logits, f->n_wanted);
-    for (int r = 0; f->logits && r < f->q->n_rows; r++) {
-        memcpy(f->p->logits + (size_t)r * V, logits + (size_t)f->row_of[r] * V, V * sizeof *logits);
-    }
+    kernels *k = t->base.k;
+    k->norm(k, &(k_norm){.n = f->p->n_unique,
+                         .d = t->d,
+                         .eps = t->eps,
+                         .x = layer_acts(f, t->L - 1)->x2,
+                         .y = f->tmp.y,
+                         .rows = tf_index_at(t, f->wanted),
+                         .w = t->norm,
+                         .sum = f->x_final,
+                         .h = f->head_x,
+                         .bad = t->bad,
+                         .stage = t->L});
+    tf_logits(t, f->head_x, f->p->logits, f->p->n_unique);
 }
 
 int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
     forward f = {.t = (transformer *)d, .q = q, .p = p};
     int rc = prepare(&f, e);
-    if (!rc) {
-        embed(&f);
-        rc = run_layers(&f, e);
-    }
+    if (!rc) rc = embed(&f, e);
+    if (!rc) rc = run_layers(&f, e);
     if (!rc) run_head(&f);
-    release(&f);
+    if (!rc) rc = tf_check_bad(f.t, f.first, q->n_seqs, e);
+    if (!rc) rc = tf_check_cancel(q->cancel, e);
+    free(f.first);
+    tf_index_release(&f.index);
     return rc;
 }

@@ -107,8 +107,9 @@ typedef struct loader {
     transformer *t;
     config *c;
     const layout *lay;
+    const denoiser_opts *opts;
     bool qkv_bias, tied;
-    bool copy;           /* widen and copy everything */
+    bool copy;           /* widen and copy everything: a small model on the CPU */
     unsigned char *used; /* per tensor of the files */
     err *e;
 } loader;
@@ -266,9 +267,11 @@ static int widened(loader *ld, const safetensor *s, const k_matrix *m, const flo
     if (!copy) {
         return err_set(ld->e, ERR_NO_MEMORY, "%s: out of memory for %s", shards_path(ld->t->files), s->name);
     }
+    kernels *cpu = kernels_cpu();
+    k_weight w = k_stack(m, 1);
     int32_t row = 0;
     for (size_t at = 0; row < m->rows; row++, at += (size_t)m->cols)
-        ld->t->base.k->embed(copy + at, &row, 1, m);
+        cpu->embed(cpu, copy + at, &row, 1, &w, 1);
     *out = copy;
     return 0;
 }
@@ -288,7 +291,7 @@ static int bind_matrix(loader *ld, const char *name, int rows, int cols, k_matri
     int rc = need(ld, name, 2, rows, cols, &s, &m.dtype);
     if (rc) return rc;
     m.data = s->data;
-    bool misaligned = m.dtype == K_F32 && (uintptr_t)s->data % sizeof(float);
+    bool misaligned = ld->t->base.k->host && m.dtype == K_F32 && (uintptr_t)s->data % sizeof(float);
     if (ld->copy || misaligned) {
         const float *copy;
         if ((rc = widened(ld, s, &m, &copy))) return rc;
@@ -310,36 +313,46 @@ static block_name in_block(const loader *ld, int layer, const char *part, const 
     return n;
 }
 
+/* Biases of queries, keys and values, one after the other. */
+static int bind_biases(loader *ld, int layer, const char *const parts[3], const int rows[3], k_weight *w) {
+    float *all = arena_new(&ld->t->mem, (size_t)w->rows, sizeof *all), *at = all;
+    if (!all) return err_set(ld->e, ERR_NO_MEMORY, "out of memory for layer %d", layer);
+    for (int p = 0; p < 3; at += rows[p++]) {
+        const float *bias;
+        int rc = bind_vector(ld, in_block(ld, layer, parts[p], "bias").text, rows[p], &bias);
+        if (rc) return rc;
+        memcpy(at, bias, (size_t)rows[p] * sizeof *at);
+    }
+    w->bias = all;
+    return 0;
+}
+
+/* A weight made of the tensors that its parts name. */
+static int bind_weight(loader *ld, int layer, const char *const *parts, const int *rows, int n, int cols,
+                       k_weight *out) {
+    k_matrix m[K_PARTS];
+    for (int p = 0; p < n; p++) {
+        int rc = bind_matrix(ld, in_block(ld, layer, parts[p], "weight").text, rows[p], cols, &m[p]);
+        if (rc) return rc;
+    }
+    *out = k_stack(m, n);
+    return 0;
+}
+
 static int bind_layer(loader *ld, int i) {
     const layout *a = ld->lay;
     transformer *t = ld->t;
     tf_layer *l = &t->layers[i];
-    int d = t->d, qw = t->H * t->hd, kw = t->KV * t->hd, f = t->f, rc;
-    const struct {
-        const char *part;
-        int rows, cols;
-        k_matrix *out;
-    } matrices[] = {{a->q, qw, d, &l->wq},  {a->k, kw, d, &l->wk},   {a->v, kw, d, &l->wv},
-                    {a->o, d, qw, &l->wo},  {a->gate, f, d, &l->wg}, {a->up, f, d, &l->wu},
-                    {a->down, d, f, &l->wd}};
-    const struct {
-        const char *part, *kind;
-        int n;
-        const float **out;
-    } vectors[] = {{a->attn_norm, "weight", d, &l->attn_norm},
-                   {a->mlp_norm, "weight", d, &l->mlp_norm},
-                   {a->q, "bias", qw, &l->bq},
-                   {a->k, "bias", kw, &l->bk},
-                   {a->v, "bias", kw, &l->bv}};
-    for (int m = 0; m < 7; m++) {
-        block_name name = in_block(ld, i, matrices[m].part, "weight");
-        if ((rc = bind_matrix(ld, name.text, matrices[m].rows, matrices[m].cols, matrices[m].out))) return rc;
-    }
-    for (int v = 0; v < (ld->qkv_bias ? 5 : 2); v++) {
-        block_name name = in_block(ld, i, vectors[v].part, vectors[v].kind);
-        if ((rc = bind_vector(ld, name.text, vectors[v].n, vectors[v].out))) return rc;
-    }
-    return 0;
+    int d = t->d, f = t->f, rc;
+    const char *const qkv[] = {a->q, a->k, a->v}, *const gu[] = {a->gate, a->up};
+    const int qkv_rows[] = {tf_q_width(t), tf_kv_width(t), tf_kv_width(t)}, gu_rows[] = {f, f};
+    if ((rc = bind_weight(ld, i, qkv, qkv_rows, 3, d, &l->qkv))) return rc;
+    if ((rc = bind_weight(ld, i, &a->o, &d, 1, tf_q_width(t), &l->o))) return rc;
+    if ((rc = bind_weight(ld, i, gu, gu_rows, 2, d, &l->gu))) return rc;
+    if ((rc = bind_weight(ld, i, &a->down, &d, 1, f, &l->down))) return rc;
+    if ((rc = bind_vector(ld, in_block(ld, i, a->attn_norm, "weight").text, d, &l->attn_norm))) return rc;
+    if ((rc = bind_vector(ld, in_block(ld, i, a->mlp_norm, "weight").text, d, &l->mlp_norm))) return rc;
+    return ld->qkv_bias ? bind_biases(ld, i, qkv, qkv_rows, &l->qkv) : 0;
 }
 
 /* Tensors that were not bound: buffers that the arithmetic recomputes are fine, weights are not. */
@@ -357,13 +370,25 @@ static int check_unused(const loader *ld) {
     return 0;
 }
 
-static size_t bytes_as_f32(const shards *f) {
+/* Bytes as float32, and as stored in that type. */
+static size_t bytes_as_f32(const shards *f, size_t *f32) {
     size_t n = 0;
+    *f32 = 0;
     for (int i = 0; i < shards_count(f); i++) {
         size_t bytes = shards_at(f, i)->bytes;
-        n += strcmp(shards_at(f, i)->dtype, "F32") == 0 ? bytes : 2 * bytes;
+        bool wide = strcmp(shards_at(f, i)->dtype, "F32") == 0;
+        n += wide ? bytes : 2 * bytes;
+        *f32 += wide ? bytes : 0;
     }
     return n;
+}
+
+/* The device first: where weights are to lie decides how they are bound. */
+static int open_device(loader *ld) {
+    size_t f32, all = bytes_as_f32(ld->t->files, &f32);
+    int rc = tf_open_device(ld->t, ld->opts, f32 > all / 2, ld->e);
+    ld->copy = !rc && ld->t->base.k->host && all <= COPY_BYTES;
+    return rc;
 }
 
 static int bind_outer(loader *ld) {
@@ -371,19 +396,22 @@ static int bind_outer(loader *ld) {
     char name[80];
     int rc;
     snprintf(name, sizeof name, "%s.weight", ld->lay->embed);
-    if ((rc = bind_matrix(ld, name, t->V, t->d, &t->embed))) return rc;
+    k_matrix m;
+    if ((rc = bind_matrix(ld, name, t->V, t->d, &m))) return rc;
+    t->embed = k_stack(&m, 1);
     snprintf(t->base.info.dtype, sizeof t->base.info.dtype, "%s",
              shards_at(t->files, shards_find(t->files, name))->dtype);
     snprintf(name, sizeof name, "%s.weight", ld->lay->norm);
     if ((rc = bind_vector(ld, name, t->d, &t->norm))) return rc;
     t->head = t->embed;
     snprintf(name, sizeof name, "%s.weight", ld->lay->head);
-    return ld->tied ? 0 : bind_matrix(ld, name, t->V, t->d, &t->head);
+    if (ld->tied || (rc = bind_matrix(ld, name, t->V, t->d, &m))) return rc;
+    t->head = k_stack(&m, 1);
+    return 0;
 }
 
 static int bind_weights(loader *ld) {
     transformer *t = ld->t;
-    ld->copy = bytes_as_f32(t->files) <= COPY_BYTES;
     ld->used = mem_new((size_t)shards_count(t->files), 1);
     t->layers = arena_new(&t->mem, (size_t)t->L, sizeof *t->layers);
     if (!ld->used || !t->layers) return err_set(ld->e, ERR_NO_MEMORY, "out of memory for %d layers", t->L);
@@ -400,6 +428,7 @@ static const denoiser_ops ops = {
     .restricted = tf_restricted,
     .embedding = tf_embedding,
     .soft_write = tf_soft_write,
+    .fork = tf_fork,
     .close = transformer_close,
     .free_saved = tf_free_saved,
 };
@@ -436,7 +465,9 @@ static int load(loader *ld, const char *path) {
     strbuf_release(&file);
     if (!rc) rc = read_config(ld);
     if (!rc) rc = shards_open(&ld->t->files, path, ld->e);
+    if (!rc) rc = open_device(ld);
     if (!rc) rc = bind_weights(ld);
+    if (!rc) rc = tf_load_weights(ld->t, ld->opts, ld->e);
     if (!rc) describe(ld, path);
     return rc;
 }
@@ -451,15 +482,14 @@ static int check_directory(const char *path, err *e) {
                    "%s: not a checkpoint directory (expected config.json and model.safetensors)", path);
 }
 
-int transformer_open(denoiser **out, const char *path, err *e) {
+int transformer_open(denoiser **out, const char *path, const denoiser_opts *o, err *e) {
     *out = NULL;
     int rc = check_directory(path, e);
     if (rc) return rc;
     transformer *t = mem_new(1, sizeof *t);
     if (!t) return err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
     t->base.ops = &ops;
-    t->base.k = kernels_cpu();
-    loader ld = {.t = t, .e = e};
+    loader ld = {.t = t, .opts = o, .e = e};
     rc = load(&ld, path);
     config_close(ld.c);
     free(ld.used);
@@ -468,13 +498,4 @@ int transformer_open(denoiser **out, const char *path, err *e) {
     else
         *out = &t->base;
     return rc;
-}
-
-void transformer_close(denoiser *d) {
-    transformer *t = (transformer *)d;
-    if (!t) return;
-    shards_close(t->files);
-    arena_release(&t->mem);
-    free(t->work);
-    free(t);
 }

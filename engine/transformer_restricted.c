@@ -1,15 +1,14 @@
 /* transformer_restricted.c - row-restricted lookahead: the rows of each case are recomputed with an
  * embedding injected, all other rows keep the keys and values of the kept pass.
  *
- * The cases' rows are stacked, so that linear layers see one tall matrix. For attention each
- * case lays its own keys and values over a copy of the sequence's and takes them off again. */
+ * The cases' rows are stacked, so that linear layers see one tall matrix. In attention each case is a span
+ * whose keys are those of the kept pass, overlaid by the case's own rows. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
 #include "engine/transformer.h"
-
-enum { CHUNK_FLOATS = 1 << 24, HEAD_FLOATS = 1 << 22 };
 
 typedef struct restricted {
     transformer *t;
@@ -18,14 +17,18 @@ typedef struct restricted {
     const restricted_req *q;
     int first, n_seq;
     /* the chunk: cases [from, to), their rows stacked */
-    int from, to, rows;
-    int *pos;  /* [rows] */
-    int *want; /* stacked rows whose entropies are wanted */
-    int n_want;
+    int from, to, rows, most_rows;
+    int n_want, head_most;
+    tf_index index;
+    size_t pos, src, spans, overlay, inject, want; /* offsets in the index */
     tf_acts acts;
     tf_temp tmp;
-    float *k, *v; /* [n_seq][KV·hd] with a case's rows laid over */
+    float *vectors, *logits; /* [cases][d], [head_most][V] */
+    k_act *head_x;           /* [head_most][d] */
+    k_row_stats *stats;      /* [head_most], device memory */
 } restricted;
+
+/* ---- the request ---- */
 
 static int bad_case(int i, const char *what, int pos, err *e) {
     return err_set(e, ERR_BAD_ARGUMENT, "lookahead case %d: %s %d", i, what, pos);
@@ -73,134 +76,164 @@ static int check(restricted *r, err *e) {
     return 0;
 }
 
+/* ---- laying out ---- */
+
 /* Take as many cases as fit a chunk, at least one. */
 static void next_chunk(restricted *r) {
     const transformer *t = r->t;
-    int most = CHUNK_FLOATS / (2 * t->f + 7 * t->d);
+    size_t most = tf_chunk_floats(t) / (size_t)(3 * t->f + 10 * t->d);
     r->from = r->to;
-    r->rows = r->n_want = 0;
+    r->rows = r->n_want = r->most_rows = 0;
     while (r->to < r->q->n_cases) {
         const restricted_case *c = &r->q->cases[r->to];
-        if (r->to > r->from && r->rows + c->n_recompute > most) break;
+        if (r->to > r->from && (size_t)(r->rows + c->n_recompute) > most) break;
         r->rows += c->n_recompute;
         r->n_want += c->n_want;
+        if (c->n_recompute > r->most_rows) r->most_rows = c->n_recompute;
         r->to++;
+    }
+    size_t heads = tf_chunk_floats(t) / 4 / (size_t)t->V;
+    r->head_most = heads < 1 ? 1 : heads < (size_t)r->n_want ? (int)heads : r->n_want;
+}
+
+/* Positions of the stacked rows, and the rows of the kept pass that they start from. */
+static void index_rows(restricted *r) {
+    tf_index *x = &r->index;
+    r->pos = x->n;
+    for (int i = r->from; i < r->to; i++)
+        tf_index_add(x, r->q->cases[i].recompute, (size_t)r->q->cases[i].n_recompute);
+    r->src = x->n;
+    for (size_t j = r->pos; j < r->src; j++) tf_index_add(x, &(int){r->first + x->data[j]}, 1);
+}
+
+/* Span of each case, and which of its rows lies over which key. */
+static void index_spans(restricted *r) {
+    tf_index *x = &r->index;
+    r->spans = x->n;
+    for (int i = r->from, row = 0; i < r->to; row += r->q->cases[i++].n_recompute) {
+        k_span span = {row, r->q->cases[i].n_recompute, r->first, r->n_seq, (i - r->from) * r->n_seq};
+        tf_index_add(x, (const int32_t *)&span, sizeof span / sizeof(int32_t));
+    }
+    r->overlay = tf_index_add(x, NULL, (size_t)(r->to - r->from) * (size_t)r->n_seq);
+    if (x->failed) return;
+    int32_t *over = x->data + r->overlay;
+    for (size_t j = 0; j < (size_t)(r->to - r->from) * (size_t)r->n_seq; j++) over[j] = -1;
+    for (int i = r->from, row = 0; i < r->to; i++, over += r->n_seq) {
+        const restricted_case *c = &r->q->cases[i];
+        for (int j = 0; j < c->n_recompute; j++) over[c->recompute[j]] = row++;
+    }
+}
+
+/* Stacked rows that get an injected embedding, and those whose entropies are wanted. */
+static void index_ends(restricted *r) {
+    tf_index *x = &r->index;
+    r->inject = x->n;
+    for (int i = r->from, row = 0; i < r->to; row += r->q->cases[i++].n_recompute)
+        tf_index_add(x, &(int){row + find_row(&r->q->cases[i], r->q->cases[i].pos)}, 1);
+    r->want = x->n;
+    for (int i = r->from, row = 0; i < r->to; row += r->q->cases[i++].n_recompute) {
+        const restricted_case *c = &r->q->cases[i];
+        for (int j = 0; j < c->n_want; j++)
+            tf_index_add(x, &(int){row + find_row(c, denoiser_emit(&r->t->base, c->want[j]))}, 1);
     }
 }
 
 static void carve(restricted *r, tf_carve *c) {
     const transformer *t = r->t;
-    r->acts = tf_take_acts(c, t, r->rows);
+    size_t heads = (size_t)r->head_most;
+    r->acts = tf_take_acts(c, t, r->rows, false);
     r->tmp = tf_take_temp(c, t, r->rows);
-    r->k = tf_take(c, (size_t)r->n_seq, t->KV * t->hd);
-    r->v = tf_take(c, (size_t)r->n_seq, t->KV * t->hd);
+    r->vectors = tf_take_floats(c, (size_t)(r->to - r->from), t->d);
+    r->logits = tf_take_floats(c, heads, t->V);
+    r->head_x = tf_take_act(c, t, heads, t->d);
+    r->stats = (k_row_stats *)tf_take_floats(c, heads, sizeof(k_row_stats) / sizeof(float));
 }
 
-static int reserve(restricted *r, err *e) {
-    tf_carve count = {0};
-    carve(r, &count);
-    int rc = tf_reserve_work(r->t, count.used, e);
-    if (rc) return rc;
-    carve(r, &(tf_carve){.base = r->t->work});
-    free(r->pos);
-    free(r->want);
-    r->pos = mem_new((size_t)r->rows, sizeof *r->pos);
-    r->want = mem_new((size_t)r->n_want, sizeof *r->want);
-    return r->pos && r->want ? 0
-                             : err_set(e, ERR_NO_MEMORY, "out of memory for a lookahead of %d rows", r->rows);
+static int prepare(restricted *r, err *e) {
+    r->index.n = 0;
+    index_rows(r);
+    index_spans(r);
+    index_ends(r);
+    int rc = tf_index_send(&r->index, r->t, e);
+    tf_carve c = {0};
+    carve(r, &c);
+    if (!rc) rc = tf_reserve_work(r->t, c.used, &c, e);
+    if (!rc) carve(r, &c);
+    return rc;
 }
+
+/* ---- running ---- */
 
 /* The stacked rows as the first layer sees them. */
-static void stack(restricted *r) {
-    const transformer *t = r->t;
-    size_t d = (size_t)t->d;
-    int row = 0, w = 0;
-    for (int i = r->from; i < r->to; i++) {
-        const restricted_case *c = &r->q->cases[i];
-        float *x = r->acts.x + (size_t)row * d, *at = x + (size_t)find_row(c, c->pos) * d;
-        tf_gather(x, r->s->layers[0].x, r->first, c->recompute, c->n_recompute, t->d);
-        memcpy(at, c->vector, d * sizeof *at);
-        tf_scale(at, d, t->embed_scale);
-        for (int j = 0; j < c->n_recompute; j++) r->pos[row + j] = c->recompute[j];
-        for (int j = 0; j < c->n_want; j++)
-            r->want[w++] = row + find_row(c, denoiser_emit(&t->base, c->want[j]));
-        row += c->n_recompute;
+static int stack(restricted *r, err *e) {
+    transformer *t = r->t;
+    kernels *k = t->base.k;
+    size_t d = (size_t)t->d, n = (size_t)(r->to - r->from);
+    float *vectors = mem_new(n * d, sizeof *vectors);
+    if (!vectors) return err_set(e, ERR_NO_MEMORY, "out of memory for a lookahead of %d rows", r->rows);
+    for (size_t i = 0; i < n; i++) {
+        const float *v = r->q->cases[(size_t)r->from + i].vector;
+        for (size_t j = 0; j < d; j++) vectors[i * d + j] = t->embed_scale * v[j];
     }
+    k->put(k, r->vectors, vectors, n * d * sizeof *vectors);
+    free(vectors);
+    k->rows(k, r->acts.x, NULL, r->s->layers[0].x, tf_index_at(t, r->src), NULL, r->rows, t->d);
+    k->rows(k, r->acts.x, tf_index_at(t, r->inject), r->vectors, NULL, NULL, (int)n, t->d);
+    return 0;
 }
 
-/* Rows `pos` of dst from the n rows of src (scatter) or from the saved rows (restore). */
-static void overlay(float *dst, const float *src, bool scatter, const int *pos, int n, size_t width) {
-    for (int i = 0; i < n; i++) {
-        size_t to = (size_t)pos[i] * width, from = scatter ? (size_t)i * width : to;
-        memcpy(dst + to, src + from, width * sizeof *dst);
+/* Entropies of `n` wanted rows from i on. */
+static int entropies_of(restricted *r, int i, int n, k_row_stats *host, double *out, err *e) {
+    transformer *t = r->t;
+    kernels *k = t->base.k;
+    k->norm(k, &(k_norm){.n = n,
+                         .d = t->d,
+                         .eps = t->eps,
+                         .x = r->acts.x2,
+                         .y = r->tmp.y,
+                         .rows = tf_index_at(t, r->want + (size_t)i),
+                         .w = t->norm,
+                         .h = r->head_x});
+    tf_logits(t, r->head_x, r->logits, n);
+    k->head_stats(k, r->stats, NULL, r->logits, n, t->V, t->base.info.mask_id);
+    k->get(k, host, r->stats, (size_t)n * sizeof *host);
+    int rc = device_check(k, e);
+    for (int j = 0; j < n && !rc; j++) {
+        out[i + j] = host[j].entropy;
+        if (host[j].bad) rc = err_set(e, ERR_BAD_FORMAT, "NaN in the logits of a lookahead");
     }
+    return rc;
 }
 
-static void attend(restricted *r, const tf_acts *saved) {
-    const transformer *t = r->t;
-    size_t qw = (size_t)(t->H * t->hd), kw = (size_t)(t->KV * t->hd), row = 0;
-    const float *k = saved->k + (size_t)r->first * kw, *v = saved->v + (size_t)r->first * kw;
-    memcpy(r->k, k, (size_t)r->n_seq * kw * sizeof *k);
-    memcpy(r->v, v, (size_t)r->n_seq * kw * sizeof *v);
-    for (int i = r->from; i < r->to; i++) {
-        int n = r->q->cases[i].n_recompute;
-        const int *pos = r->pos + row;
-        overlay(r->k, r->acts.k + row * kw, true, pos, n, kw);
-        overlay(r->v, r->acts.v + row * kw, true, pos, n, kw);
-        t->base.k->attention(&(k_attn){.n_q = n,
-                                       .n_k = r->n_seq,
-                                       .H = t->H,
-                                       .KV = t->KV,
-                                       .hd = t->hd,
-                                       .q = r->acts.q + row * qw,
-                                       .k = r->k,
-                                       .v = r->v,
-                                       .o = r->acts.o + row * qw,
-                                       .lse = r->acts.lse + row * (size_t)t->H});
-        overlay(r->k, k, false, pos, n, kw);
-        overlay(r->v, v, false, pos, n, kw);
-        row += (size_t)n;
+static int run_head(restricted *r, double *out, err *e) {
+    k_row_stats *host = mem_new((size_t)r->head_most, sizeof *host);
+    int rc = host ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for the head of a lookahead");
+    for (int i = 0; !rc && i < r->n_want; i += r->head_most) {
+        int n = r->n_want - i < r->head_most ? r->n_want - i : r->head_most;
+        rc = entropies_of(r, i, n, host, out, e);
     }
-}
-
-static int entropies_of(restricted *r, double *out, err *e) {
-    const transformer *t = r->t;
-    int most = HEAD_FLOATS / t->V < 1 ? 1 : HEAD_FLOATS / t->V;
-    if (most > r->n_want) most = r->n_want;
-    float *x = mem_new(2 * (size_t)most * (size_t)t->d, sizeof *x),
-          *h = x ? x + (size_t)most * (size_t)t->d : NULL;
-    float *logits = mem_new((size_t)most * (size_t)t->V, sizeof *logits);
-    k_row_stats *stats = mem_new((size_t)most, sizeof *stats);
-    int rc =
-        x && logits && stats ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for the head of a lookahead");
-    for (int i = 0; !rc && i < r->n_want; i += most) {
-        int n = r->n_want - i < most ? r->n_want - i : most;
-        tf_gather(x, r->acts.x, 0, r->want + i, n, t->d);
-        tf_logits(t, x, h, logits, n);
-        t->base.k->head_stats(stats, logits, n, t->V, t->base.info.mask_id);
-        for (int j = 0; j < n && !rc; j++) {
-            out[i + j] = stats[j].entropy;
-            if (stats[j].bad) rc = err_set(e, ERR_BAD_FORMAT, "NaN in the logits of a lookahead");
-        }
-    }
-    free(x);
-    free(logits);
-    free(stats);
+    free(host);
     return rc;
 }
 
 static int run_chunk(restricted *r, double *out, err *e) {
-    const transformer *t = r->t;
-    int rc = reserve(r, e);
+    transformer *t = r->t;
+    int rc = prepare(r, e);
+    if (!rc) rc = stack(r, e);
     if (rc) return rc;
-    stack(r);
+    tf_rows rows = {.n = r->rows,
+                    .pos = tf_index_at(t, r->pos),
+                    .spans = (const k_span *)tf_index_at(t, r->spans),
+                    .n_spans = r->to - r->from,
+                    .max_q = r->most_rows,
+                    .max_k = r->n_seq,
+                    .overlay = tf_index_at(t, r->overlay)};
     for (int l = 0; l < t->L; l++) {
         if ((rc = tf_check_cancel(r->q->cancel, e))) return rc;
-        tf_qkv(t, &t->layers[l], &r->acts, &r->tmp, r->pos, r->rows);
-        attend(r, &r->s->layers[l]);
-        tf_finish_layer(t, &t->layers[l], &r->acts, &r->tmp, r->acts.x, r->rows);
+        tf_run_layer(t, l, &rows, &r->acts, &r->tmp, l ? r->acts.x2 : r->acts.x, l ? r->tmp.y : NULL,
+                     r->s->layers[l].qkv);
     }
-    return entropies_of(r, out, e);
+    return run_head(r, out, e);
 }
 
 int tf_restricted(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e) {
@@ -211,7 +244,6 @@ int tf_restricted(denoiser *d, const pass *p, const restricted_req *q, double *e
         rc = run_chunk(&r, entropies, e);
         entropies += r.n_want;
     }
-    free(r.pos);
-    free(r.want);
+    tf_index_release(&r.index);
     return rc;
 }

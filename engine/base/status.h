@@ -6,7 +6,7 @@
  * so worker threads and the status bar need no special care.
  *
  *     err e = {0};
- *     if (model_open(&m, path, &e)) { fprintf(stderr, "tabes: %s\n", e.msg); return 2; }
+ *     if (model_open(&m, path, NULL, &e)) { fprintf(stderr, "tabes: %s\n", e.msg); return 2; }
  */
 #ifndef TABES_BASE_STATUS_H
 #define TABES_BASE_STATUS_H

@@ -1,5 +1,9 @@
 /* cpu.h - private to kernels/cpu: threads, scratch memory, one product, one exponential.
  *
+ * Device memory is ordinary memory and activations are float32 (cpu_floats reads a k_act array as
+ * what it is). Operations run at once in the calling thread; a fault belongs to the thread that
+ * met it, so that the one table serves every thread.
+ *
  * Loops over rows run in parallel when there is enough to do; every row is computed by one
  * thread in a fixed order, so results depend on the number of threads only through the
  * blocking of the product library. Products of any kind go through cpu_gemm().
@@ -18,7 +22,7 @@
 #define CPU_PRAGMA(x) _Pragma(#x)
 #define PARALLEL_FOR(cond) CPU_PRAGMA(omp parallel for schedule(static) num_threads(kernels_threads()) if (cond))
 #else
-#define PARALLEL_FOR(cond)
+#define PARALLEL_FOR(cond) (void)(cond);
 #endif
 
 /* Elements (exponentials, mostly) and multiply-adds that are worth waking a second thread for:
@@ -42,7 +46,8 @@ typedef enum cpu_slot {
     SLOT_SCORES, /* attention scores, soft-write probabilities */
     SLOT_GRADS,  /* gradients of scores */
     SLOT_COLS,   /* columns of scores at active rows */
-    SLOT_ROPE,   /* cos/sin table */
+    SLOT_KEYS,   /* overlaid keys and values; queries of active rows */
+    SLOT_ROW,    /* one row of a norm */
     N_SLOTS
 } cpu_slot;
 
@@ -64,11 +69,26 @@ typedef struct cpu_product {
 } cpu_product;
 void cpu_gemm(const cpu_product *p);
 
-/* Rows [first, first+n) of w as float32: a pointer into w itself, or SLOT_TILE filled. */
-const float *cpu_rows(const k_matrix *w, int first, int n);
+/* Some rows of a weight as float32: a view of the weight itself, or SLOT_TILE filled. */
+typedef struct cpu_tile {
+    const float *data;
+    int first, n; /* rows [first, first+n) of all parts */
+} cpu_tile;
 
-/* Rows that cpu_rows should be asked for at once. */
-int cpu_tile_rows(const k_matrix *w);
+/* The next tile of rows [0, end), of at most `most` rows; start from a zeroed tile. False when none is left.
+ */
+bool cpu_next_tile(const k_weight *w, int end, int most, cpu_tile *t);
+
+/* True while this thread has an unread fault: operations then do nothing. */
+bool cpu_failed(void);
+
+/* Activations are float32 here. */
+static inline float *cpu_floats(k_act *p) {
+    return (float *)(void *)p;
+}
+static inline const float *cpu_const_floats(const k_act *p) {
+    return (const float *)(const void *)p;
+}
 
 static inline size_t at(int row, int width) {
     return (size_t)row * (size_t)width;
@@ -98,21 +118,35 @@ static inline float cpu_expf(float x) {
     return p * scale;
 }
 
-void cpu_linear(float *y, const float *x, int n, const k_matrix *w, const float *bias);
-void cpu_linear_back(float *dx, const float *dy, int n, const k_matrix *w, bool add, k_counts *c);
-void cpu_embed(float *y, const int32_t *ids, int n, const k_matrix *w);
-void cpu_rmsnorm(float *y, const float *x, const float *w, int n, int d, float eps);
-void cpu_rmsnorm_back(float *dx, const float *dy, const float *x, const float *w, int n, int d, float eps);
-void cpu_rope(float *x, const int *pos, int n, int heads, int hd, double theta, bool inverse);
-void cpu_attention(const k_attn *a);
-void cpu_attention_back(const k_attn_back *a, k_counts *c);
-void cpu_swiglu(float *h, const float *gate, const float *up, int n, int f);
-void cpu_swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, int n,
-                     int f);
-void cpu_head_stats(k_row_stats *out, const float *logits, int n, int V, int mask);
-void cpu_entropy_back(float *dz, const float *logits, const k_row_stats *stats, const float *weight, int n,
-                      int V, int mask, k_counts *c);
-void cpu_soft_write(float *out, const float *logits, const k_row_stats *stats, int n, int V, int mask,
-                    const k_matrix *E);
+void *cpu_alloc(kernels *k, size_t bytes);
+void cpu_free(kernels *k, void *p);
+void cpu_put(kernels *k, void *dst, const void *src, size_t bytes);
+void cpu_get(kernels *k, void *dst, const void *src, size_t bytes);
+void cpu_zero(kernels *k, void *p, size_t bytes);
+void cpu_memory(kernels *k, k_memory *out);
+bool cpu_fault(kernels *k, k_fault *f);
+bool cpu_load(kernels *k, k_weight *w);
+const float *cpu_load_floats(kernels *k, const float *host, int n);
+
+void cpu_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *w, float scale);
+void cpu_rows(kernels *k, float *y, const int *dst, const float *x, const int *src, const float *coef, int n,
+              int d);
+void cpu_narrow(kernels *k, k_act *y, const float *x, size_t n);
+void cpu_norm(kernels *k, const k_norm *a);
+void cpu_norm_back(kernels *k, const k_norm_back *a);
+void cpu_linear(kernels *k, k_act *y, const k_act *x, int n, const k_weight *w);
+void cpu_logits(kernels *k, float *z, const k_act *x, int n, const k_weight *w, float scale);
+void cpu_linear_back(kernels *k, k_act *dx, const k_act *dy, int n, const k_weight *w, k_counts *c);
+void cpu_rope(kernels *k, k_act *x, int ld, const int *pos, int n, int heads, int hd, const float *table,
+              bool inverse);
+void cpu_attention(kernels *k, const k_attn *a);
+void cpu_attention_back(kernels *k, const k_attn_back *a, k_counts *c);
+void cpu_swiglu(kernels *k, k_act *h, const k_act *gu, int n, int f);
+void cpu_swiglu_back(kernels *k, k_act *dgu, const k_act *dh, const k_act *gu, const int *rows, int n, int f);
+void cpu_head_stats(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V, int mask);
+void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_stats *stats, const int *rows,
+                      int n, int V, int mask, float scale, k_counts *c);
+void cpu_soft_write(kernels *k, float *out, const float *logits, const k_row_stats *stats, const int *rows,
+                    int n, int V, int mask, const k_weight *E);
 
 #endif

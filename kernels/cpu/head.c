@@ -7,31 +7,31 @@
 #include <assert.h>
 #include <math.h>
 
-/* The two highest logits; false if a NaN or +inf is met or nothing is finite. */
-static bool top_two(const float *z, int V, int mask, int *best, float *second) {
-    *best = -1;
-    *second = -INFINITY;
-    for (int v = 0; v < V; v++) {
-        if (v == mask) continue;
-        if (isnan(z[v]) || (isinf(z[v]) && z[v] > 0)) return false;
-        if (isinf(z[v])) continue;
-        if (*best < 0) {
-            *best = v;
-        } else if (z[v] > z[*best]) {
-            *second = z[*best];
-            *best = v;
-        } else if (z[v] > *second) {
-            *second = z[v];
-        }
-    }
-    return *best >= 0;
+static void clear(k_top *t) {
+    for (int i = 0; i < K_TOP; i++) t->id[i] = -1, t->z[i] = -INFINITY;
 }
 
-static k_row_stats row_stats(const float *z, int V, int mask) {
-    int best;
-    float second;
-    if (!top_two(z, V, mask, &best, &second)) return (k_row_stats){.bad = true};
-    double m = (double)z[best], S = 0, T = 0;
+/* Puts id v among the `most` highest; it comes after its equals. */
+static void insert(k_top *t, int most, int v, float z) {
+    int i = most - 1;
+    for (; i > 0 && z > t->z[i - 1]; i--) t->id[i] = t->id[i - 1], t->z[i] = t->z[i - 1];
+    t->id[i] = v, t->z[i] = z;
+}
+
+/* The `most` highest logits; false if a NaN or +inf is met or nothing is finite. */
+static bool highest(k_top *t, int most, const float *z, int V, int mask) {
+    clear(t);
+    for (int v = 0; v < V; v++) {
+        if (v == mask || z[v] <= t->z[most - 1]) continue;
+        if (isnan(z[v]) || isinf(z[v])) return false;
+        insert(t, most, v, z[v]);
+    }
+    return t->id[0] >= 0;
+}
+
+/* `t` has at least the two highest. */
+static k_row_stats row_stats(const k_top *t, const float *z, int V, int mask) {
+    double m = (double)t->z[0], S = 0, T = 0;
     for (int v = 0; v < V; v++) {
         if (v == mask || isinf(z[v])) continue;
         double x = (double)z[v] - m, p = exp(x);
@@ -42,63 +42,71 @@ static k_row_stats row_stats(const float *z, int V, int mask) {
     return (k_row_stats){.lse = m + log(S),
                          .entropy = H > 0 ? H : 0,
                          .confidence = 1 / S,
-                         .margin = (1 - exp((double)second - m)) / S,
-                         .argmax = best};
+                         .margin = (1 - exp((double)t->z[1] - m)) / S,
+                         .argmax = t->id[0]};
 }
 
-void cpu_head_stats(k_row_stats *out, const float *logits, int n, int V, int mask) {
+void cpu_head_stats(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V, int mask) {
+    (void)k;
+    if (cpu_failed()) return;
     PARALLEL_FOR(at(n, V) >= PARALLEL_MIN)
-    for (int i = 0; i < n; i++) out[i] = row_stats(logits + at(i, V), V, mask);
+    for (int i = 0; i < n; i++) {
+        const float *z = logits + at(i, V);
+        k_top two, *t = top ? top + i : &two;
+        bool good = highest(t, top ? K_TOP : 2, z, V, mask);
+        stats[i] = good ? row_stats(t, z, V, mask) : (k_row_stats){.bad = true};
+        if (!good) clear(t);
+    }
 }
 
-static void entropy_back_row(float *dz, const float *z, const k_row_stats *s, double weight, int V,
-                             int mask) {
+static void entropy_back_row(float *dz, const float *z, const k_row_stats *s, double scale, int V, int mask) {
     for (int v = 0; v < V; v++) {
         double lp = (double)z[v] - s->lse;
         bool none = v == mask || isinf(z[v]);
-        dz[v] = none ? 0.0f : (float)(-weight * exp(lp) * (lp + s->entropy));
+        dz[v] = none ? 0.0f : (float)(-scale * exp(lp) * (lp + s->entropy));
     }
 }
 
-void cpu_entropy_back(float *dz, const float *logits, const k_row_stats *stats, const float *weight, int n,
-                      int V, int mask, k_counts *c) {
+void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_stats *stats, const int *rows,
+                      int n, int V, int mask, float scale, k_counts *c) {
+    (void)k;
     if (c) c->head_calls++, c->head_rows += n;
+    if (cpu_failed()) return;
     PARALLEL_FOR(at(n, V) >= PARALLEL_MIN)
     for (int i = 0; i < n; i++) {
-        entropy_back_row(dz + at(i, V), logits + at(i, V), stats + i, (double)weight[i], V, mask);
+        int row = rows ? rows[i] : i;
+        entropy_back_row(cpu_floats(dz) + at(i, V), logits + at(row, V), stats + row, (double)scale, V, mask);
     }
 }
 
-/* p[i][v - first] = π_v of row i, for ids [first, first+count). */
-static void probability_tile(float *p, const float *logits, const k_row_stats *stats, int n, int V, int mask,
-                             int first, int count) {
-    PARALLEL_FOR(at(n, count) >= PARALLEL_MIN)
-    for (int i = 0; i < n; i++) {
-        const float *z = logits + at(i, V) + first;
-        float *row = p + at(i, count);
-        for (int v = 0; v < count; v++) row[v] = (float)exp((double)z[v] - stats[i].lse);
-        if (mask >= first && mask < first + count) row[mask - first] = 0;
-    }
+/* p[v - first] = π_v, for ids [first, first+count). */
+static void probabilities(float *p, const float *z, double lse, int mask, int first, int count) {
+    for (int v = 0; v < count; v++) p[v] = (float)exp((double)z[first + v] - lse);
+    if (mask >= first && mask < first + count) p[mask - first] = 0;
 }
 
-void cpu_soft_write(float *out, const float *logits, const k_row_stats *stats, int n, int V, int mask,
-                    const k_matrix *E) {
+void cpu_soft_write(kernels *k, float *out, const float *logits, const k_row_stats *stats, const int *rows,
+                    int n, int V, int mask, const k_weight *E) {
+    (void)k;
+    enum { TILE_IDS = 8192 };
     assert(V <= E->rows);
-    int step = cpu_tile_rows(E);
-    if (step > 8192) step = 8192;
-    for (int first = 0; first < V && n > 0; first += step) {
-        int count = V - first < step ? V - first : step;
-        float *p = cpu_scratch(SLOT_SCORES, at(n, count));
-        probability_tile(p, logits, stats, n, V, mask, first, count);
+    if (n <= 0 || cpu_failed()) return;
+    for (cpu_tile t = {0}; cpu_next_tile(E, V, TILE_IDS, &t);) {
+        float *p = cpu_scratch(SLOT_SCORES, at(n, t.n));
+        PARALLEL_FOR(at(n, t.n) >= PARALLEL_MIN)
+        for (int i = 0; i < n; i++) {
+            int row = rows ? rows[i] : i;
+            probabilities(p + at(i, t.n), logits + at(row, V), stats[row].lse, mask, t.first, t.n);
+        }
         cpu_gemm(&(cpu_product){.m = n,
                                 .n = E->cols,
-                                .k = count,
+                                .k = t.n,
                                 .alpha = 1,
                                 .a = p,
-                                .lda = count,
-                                .b = cpu_rows(E, first, count),
+                                .lda = t.n,
+                                .b = t.data,
                                 .ldb = E->cols,
-                                .beta = first ? 1.0f : 0.0f,
+                                .beta = t.first ? 1.0f : 0.0f,
                                 .c = out,
                                 .ldc = E->cols});
     }

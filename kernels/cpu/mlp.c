@@ -1,21 +1,22 @@
 /* mlp.c - SwiGLU, forward and backward: h = silu(g) ⊙ u, silu(g) = g·σ(g),
- * silu'(g) = σ(g)(1 + g(1 - σ(g))). */
+ * silu'(g) = σ(g)(1 + g(1 - σ(g))). Gate and up lie side by side in a row. */
 #include "kernels/cpu/cpu.h"
 
 static inline float sigmoid(float x) {
     return 1.0f / (1.0f + cpu_expf(-x));
 }
 
-/* y may be g. */
-CPU_CLONES static void row(float *y, const float *g, const float *u, int f) {
-    for (int j = 0; j < f; j++) y[j] = g[j] * sigmoid(g[j]) * u[j];
+CPU_CLONES static void row(float *restrict h, const float *restrict g, const float *restrict u, int f) {
+    for (int j = 0; j < f; j++) h[j] = g[j] * sigmoid(g[j]) * u[j];
 }
 
-void cpu_swiglu(float *h, const float *gate, const float *up, int n, int f) {
+void cpu_swiglu(kernels *k, k_act *h, const k_act *gu, int n, int f) {
+    (void)k;
+    if (cpu_failed()) return;
     PARALLEL_FOR(at(n, f) >= PARALLEL_MIN)
     for (int i = 0; i < n; i++) {
-        size_t o = at(i, f);
-        row(h + o, gate + o, up + o, f);
+        const float *g = cpu_const_floats(gu) + at(i, 2 * f);
+        row(cpu_floats(h) + at(i, f), g, g + f, f);
     }
 }
 
@@ -28,11 +29,14 @@ CPU_CLONES static void back_row(float *restrict dg, float *restrict du, const fl
     }
 }
 
-void cpu_swiglu_back(float *dgate, float *dup, const float *dh, const float *gate, const float *up, int n,
+void cpu_swiglu_back(kernels *k, k_act *dgu, const k_act *dh, const k_act *gu, const int *rows, int n,
                      int f) {
+    (void)k;
+    if (cpu_failed()) return;
     PARALLEL_FOR(at(n, f) >= PARALLEL_MIN)
     for (int i = 0; i < n; i++) {
-        size_t o = at(i, f);
-        back_row(dgate + o, dup + o, dh + o, gate + o, up + o, f);
+        const float *g = cpu_const_floats(gu) + at(rows ? rows[i] : i, 2 * f);
+        float *dg = cpu_floats(dgu) + at(i, 2 * f);
+        back_row(dg, dg + f, cpu_const_floats(dh) + at(i, f), g, g + f, f);
     }
 }

@@ -1,13 +1,57 @@
-/* table.c - the CPU's table of operations. */
+/* table.c - the CPU's table of operations, and the processor's name. */
 #include "kernels/cpu/cpu.h"
 
-static const kernels cpu = {
+#include <pthread.h>
+#include <stdio.h>
+
+static void close_nothing(kernels *k) {
+    (void)k;
+}
+
+/* The table has no queue, so it is its own fork. */
+static int fork_same(kernels *k, kernels **out, k_fault *f) {
+    (void)f;
+    *out = k;
+    return 0;
+}
+
+static bool graph_never(kernels *k, const void *key, size_t key_bytes) {
+    (void)k;
+    (void)key;
+    (void)key_bytes;
+    return false;
+}
+
+static void graph_end(kernels *k) {
+    (void)k;
+}
+
+static kernels cpu = {
     .name = "cpu",
-    .linear = cpu_linear,
-    .linear_back = cpu_linear_back,
+    .title = "CPU",
+    .act_bytes = sizeof(float),
+    .host = true,
+    .close = close_nothing,
+    .fork = fork_same,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .put = cpu_put,
+    .get = cpu_get,
+    .zero = cpu_zero,
+    .memory = cpu_memory,
+    .fault = cpu_fault,
+    .load = cpu_load,
+    .load_floats = cpu_load_floats,
+    .graph_begin = graph_never,
+    .graph_end = graph_end,
     .embed = cpu_embed,
-    .rmsnorm = cpu_rmsnorm,
-    .rmsnorm_back = cpu_rmsnorm_back,
+    .rows = cpu_rows,
+    .narrow = cpu_narrow,
+    .norm = cpu_norm,
+    .norm_back = cpu_norm_back,
+    .linear = cpu_linear,
+    .logits = cpu_logits,
+    .linear_back = cpu_linear_back,
     .rope = cpu_rope,
     .attention = cpu_attention,
     .attention_back = cpu_attention_back,
@@ -18,6 +62,23 @@ static const kernels cpu = {
     .soft_write = cpu_soft_write,
 };
 
-const kernels *kernels_cpu(void) {
+/* "model name : X" gives X; a kernel that does not say leaves the title alone. */
+static void find_title(void) {
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    char line[256];
+    while (f && fgets(line, sizeof line, f)) {
+        const char *name = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !name) continue;
+        name += strspn(name, ": \t");
+        int length = (int)strcspn(name, "\n");
+        if (length > 0) snprintf(cpu.title, sizeof cpu.title, "%.*s", length < 79 ? length : 79, name);
+        break;
+    }
+    if (f) fclose(f);
+}
+
+kernels *kernels_cpu(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, find_title);
     return &cpu;
 }

@@ -233,6 +233,8 @@ static inline fake *fake_new(bool shifted, int max_len) {
                                    .name = "fake",
                                    .fingerprint = "00112233445566778899aabbccddeeff",
                                    .dtype = "F32",
+                                   .device = "cpu",
+                                   .precision = "f32",
                                    .n_vocab = FAKE_V,
                                    .d_model = FAKE_D,
                                    .n_layers = 1,

@@ -110,7 +110,7 @@ static void write_model(const model *m) {
 static void refused(int code, const char *msg, const char *file, int line) {
     err e = {0};
     denoiser *d = (denoiser *)&e;
-    int rc = denoiser_load(&d, dir, &e);
+    int rc = denoiser_load(&d, dir, NULL, &e);
     n_checks++;
     bool named = strncmp(e.msg, dir, strlen(dir)) == 0 && strstr(e.msg, file);
     if (rc == code && e.code == code && d == NULL && named && strstr(e.msg, msg)) return;
@@ -124,7 +124,7 @@ static void refused(int code, const char *msg, const char *file, int line) {
 static denoiser *open_dir_at(int line) {
     err e = {0};
     denoiser *d = NULL;
-    int rc = denoiser_load(&d, dir, &e);
+    int rc = denoiser_load(&d, dir, NULL, &e);
     check_at(rc == 0 && d, line, rc ? e.msg : "opens");
     assert_non_null(d);
     return d;
@@ -307,7 +307,7 @@ static void test_random_damage(void **state) {
         write_model(&m);
         err e = {0};
         denoiser *d;
-        int rc = denoiser_load(&d, dir, &e);
+        int rc = denoiser_load(&d, dir, NULL, &e);
         CHECK(rc == 0 ? d != NULL : d == NULL && e.code == rc && strncmp(e.msg, dir, strlen(dir)) == 0);
         denoiser_close(d);
         for (size_t i = n; i-- > 0;) b->data[at[i]] = keep[i];
@@ -322,9 +322,9 @@ static void test_files(void **state) {
     denoiser *d;
     read_model(&m, "llada");
     write_model(&m);
-    CHECK(denoiser_load(&d, in_dir("model.safetensors"), &e) == ERR_BAD_FORMAT && d == NULL);
+    CHECK(denoiser_load(&d, in_dir("model.safetensors"), NULL, &e) == ERR_BAD_FORMAT && d == NULL);
     CHECK(strstr(e.msg, "not a checkpoint directory (expected config.json and model.safetensors)") != NULL);
-    CHECK(denoiser_load(&d, in_dir("nowhere"), &e) == ERR_NOT_FOUND && d == NULL);
+    CHECK(denoiser_load(&d, in_dir("nowhere"), NULL, &e) == ERR_NOT_FOUND && d == NULL);
     unlink(in_dir("model.safetensors"));
     REFUSED(ERR_NOT_FOUND, "No such file", "/model.safetensors: ");
     mkdir(in_dir("model.safetensors"), 0700);
@@ -641,14 +641,14 @@ static void test_info(void **state) {
     (void)state;
     err e = {0};
     denoiser *d;
-    if (denoiser_load(&d, "tests/vectors/dream/", &e)) fail_msg("%s", e.msg);
+    if (denoiser_load(&d, "tests/vectors/dream/", NULL, &e)) fail_msg("%s", e.msg);
     const denoiser_info *i = denoiser_get_info(d);
     CHECK(strcmp(i->arch, "dream") == 0 && strcmp(i->name, "dream") == 0 && strcmp(i->dtype, "F32") == 0);
     CHECK(i->n_vocab == 48 && i->d_model == 64 && i->n_layers == 3 && i->n_heads == 4 && i->n_kv_heads == 2);
     CHECK(i->mlp_size == 96 && i->max_len == 256 && i->mask_id == 47 && i->bos_id == 45 && i->eos_id == 46);
     CHECK(i->pad_id == 46 && i->shifted && denoiser_emit(d, 0) == 0 && denoiser_emit(d, 5) == 4);
     denoiser_close(d);
-    if (denoiser_load(&d, "tests/vectors/llada", &e)) fail_msg("%s", e.msg);
+    if (denoiser_load(&d, "tests/vectors/llada", NULL, &e)) fail_msg("%s", e.msg);
     i = denoiser_get_info(d);
     CHECK(strcmp(i->arch, "llada") == 0 && i->bos_id == -1 && !i->shifted && denoiser_emit(d, 5) == 5);
     denoiser_close(d);

@@ -74,7 +74,7 @@ static void test_plain(void **state) {
     err e = {0};
     int32_t *ids;
     int n;
-    assert_int_equal(model_open(&m, dir, &e), 0);
+    assert_int_equal(model_open(&m, dir, NULL, &e), 0);
     CHECK(m.d && !m.tok && !m.tuning.tuned);
     CHECK(model_prompt(&m, "x", 1, &ids, &n, &e) == ERR_UNSUPPORTED && !ids &&
           strstr(e.msg, "--prompt-tokens"));
@@ -108,7 +108,7 @@ static void test_tuning(void **state) {
         model m;
         err e = {0};
         put("tabes.json", cases[i].text);
-        int rc = model_open(&m, dir, &e);
+        int rc = model_open(&m, dir, NULL, &e);
         if (cases[i].message) {
             CHECK(rc && !m.d && !m.tok && strstr(e.msg, cases[i].message));
         } else {
@@ -121,7 +121,7 @@ static void test_tuning(void **state) {
     put("tabes.json", "{\"later\":{}}");
     model m;
     err e = {0};
-    CHECK(!model_open(&m, dir, &e) && !m.tuning.tuned);
+    CHECK(!model_open(&m, dir, NULL, &e) && !m.tuning.tuned);
     model_close(&m);
     drop("tabes.json");
 }
@@ -135,7 +135,7 @@ static void test_with_tokenizer(void **state) {
     put("tokenizer.json",
         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]},"
         "\"added_tokens\":[{\"id\":47,\"content\":\"[M]\",\"special\":true}]}");
-    assert_int_equal(model_open(&m, dir, &e), 0);
+    assert_int_equal(model_open(&m, dir, NULL, &e), 0);
     CHECK(model_prompt(&m, "ab<mask>b[M]", 12, &ids, &n, &e) == 0);
     CHECK(n == 4 && ids[0] == 2 && ids[1] == 47 && ids[2] == 1 && ids[3] == 47);
     free(ids);
@@ -144,10 +144,10 @@ static void test_with_tokenizer(void **state) {
     model_close(&m);
 
     put("tokenizer.json", "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":48}}}");
-    CHECK(model_open(&m, dir, &e) == ERR_BAD_FORMAT && !m.d &&
+    CHECK(model_open(&m, dir, NULL, &e) == ERR_BAD_FORMAT && !m.d &&
           strstr(e.msg, "ids up to 48, the model only 0..47"));
     put("tokenizer.json", "{");
-    CHECK(model_open(&m, dir, &e) == ERR_BAD_FORMAT && !m.d && strstr(e.msg, "tokenizer.json"));
+    CHECK(model_open(&m, dir, NULL, &e) == ERR_BAD_FORMAT && !m.d && strstr(e.msg, "tokenizer.json"));
     drop("tokenizer.json");
 }
 
@@ -155,7 +155,7 @@ static void test_missing(void **state) {
     (void)state;
     model m;
     err e = {0};
-    CHECK(model_open(&m, "/nonexistent/model", &e) && !m.d && strstr(e.msg, "/nonexistent/model"));
+    CHECK(model_open(&m, "/nonexistent/model", NULL, &e) && !m.d && strstr(e.msg, "/nonexistent/model"));
 }
 
 int main(void) {

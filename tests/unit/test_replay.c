@@ -824,7 +824,7 @@ static void open_tiny(tiny *t, const char *arch) {
     char path[64];
     err e = {0};
     snprintf(path, sizeof path, "tests/vectors/%s", arch);
-    if (model_open(&t->m, path, &e)) fail_msg("%s", e.msg);
+    if (model_open(&t->m, path, NULL, &e)) fail_msg("%s", e.msg);
     for (int i = 0; i < 10; i++) t->prompt[i] = i == 4 ? denoiser_get_info(t->m.d)->mask_id : 3 + i;
 }
 

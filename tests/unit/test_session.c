@@ -1,6 +1,7 @@
 /* test_session.c - whole decodes: schedules, reproducibility, branching, cancellation, and the saved
  * decodes of tests/vectors token for token. */
 #include "checks.h"
+#include "device.h"
 
 #include <cjson/cJSON.h>
 #include <stdlib.h>
@@ -534,7 +535,7 @@ static void test_saved_decodes(void **state) {
         denoiser *d;
         err e = {0};
         snprintf(path, sizeof path, "tests/vectors/%s", archs[a]);
-        MUST(denoiser_load(&d, path, &e), &e);
+        MUST(denoiser_load(&d, path, test_device(), &e), &e);
         snprintf(path, sizeof path, "tests/vectors/%s/cases.json", archs[a]);
         MUST(strbuf_read_file(&text, path, 64 << 20, &e), &e);
         cJSON *json = cJSON_ParseWithLength(text.data, text.len);

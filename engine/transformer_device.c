@@ -1,0 +1,187 @@
+/* transformer_device.c - which device a transformer runs on, whether it fits there, and its weights onto it.
+ *
+ * What a checkpoint needs is known from its headers, so a device that is too small is refused before a weight
+ * is read. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "engine/transformer.h"
+
+enum { PLAN_ROWS = 512 };
+
+/* Gate and up that a kept pass may keep: on the CPU a bound that no large model meets, elsewhere a share. */
+static const size_t CPU_GU_BYTES = (size_t)256 << 20;
+enum { DEVICE_GU_SHARE = 4 };
+
+/* Workspaces of the product library, index arrays and what else is small. */
+static const size_t SLACK_BYTES = (size_t)128 << 20;
+
+static double gigabytes(size_t bytes) {
+    return (double)bytes / 1e9;
+}
+
+static size_t weight_elements(const transformer *t) {
+    size_t n = 0;
+    for (int i = 0; i < shards_count(t->files); i++) {
+        const safetensor *s = shards_at(t->files, i);
+        n += s->bytes / (strcmp(s->dtype, "F32") == 0 ? 4 : 2);
+    }
+    return n;
+}
+
+/* 0 when weights and a pass fit what is free. */
+static int check_fit(const transformer *t, const denoiser_opts *o, err *e) {
+    kernels *k = t->base.k;
+    int rows = o->plan_rows > 0 ? o->plan_rows : PLAN_ROWS;
+    if (rows > t->base.info.max_len) rows = t->base.info.max_len;
+    size_t weights = weight_elements(t) * (size_t)k->act_bytes;
+    size_t acts = tf_pass_bytes(t, rows) + SLACK_BYTES;
+    k_memory m;
+    k->memory(k, &m);
+    if (weights + acts <= m.free_bytes) return 0;
+    return err_set(e, ERR_NO_MEMORY,
+                   "%s (%s) is too small: %.2f GB are needed for weights and %.2f GB for %d positions, "
+                   "%.2f GB of %.2f GB are free; use --device cpu",
+                   k->name, k->title, gigabytes(weights), gigabytes(acts), rows, gigabytes(m.free_bytes),
+                   gigabytes(m.total_bytes));
+}
+
+static int try_device(transformer *t, const char *name, k_precision precision, const denoiser_opts *o,
+                      err *e) {
+    k_fault f;
+    if (kernels_open(&t->base.k, &(k_open){name, precision}, &f)) return device_error(&f, e);
+    k_memory m;
+    t->base.k->memory(t->base.k, &m);
+    t->gu_limit = t->base.k->host ? CPU_GU_BYTES : m.total_bytes / DEVICE_GU_SHARE;
+    int rc = t->base.k->host ? 0 : check_fit(t, o, e);
+    if (rc) {
+        t->base.k->close(t->base.k);
+        t->base.k = NULL;
+    }
+    return rc;
+}
+
+/* A GPU that is there but cannot be used is worth a note; none at all is the usual case. */
+static int open_auto(transformer *t, k_precision precision, const denoiser_opts *o, err *e) {
+    err why = {0};
+    bool large = weight_elements(t) * 2 >= DENOISER_AUTO_BYTES;
+    if (large && !try_device(t, "cuda", precision, o, &why)) return 0;
+    if (why.code == ERR_NO_MEMORY)
+        snprintf(t->base.info.device_note, sizeof t->base.info.device_note, "%.255s", why.msg);
+    return try_device(t, "cpu", o->precision, o, e);
+}
+
+static void describe_device(transformer *t) {
+    const kernels *k = t->base.k;
+    denoiser_info *info = &t->base.info;
+    snprintf(info->device, sizeof info->device, "%s", k->name);
+    snprintf(info->device_title, sizeof info->device_title, "%s", k->title);
+    snprintf(info->precision, sizeof info->precision, "%s", k->act_bytes == 4 ? "f32" : "bf16");
+    info->overlaps = !k->host;
+}
+
+int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, err *e) {
+    static const denoiser_opts none;
+    if (!o) o = &none;
+    const char *name = o->device ? o->device : "cpu";
+    k_precision precision = o->precision; /* of a GPU */
+    if (precision == K_PRECISION_AUTO) precision = float_weights ? K_PRECISION_F32 : K_PRECISION_BF16;
+    int rc;
+    if (strcmp(name, "auto") == 0) {
+        rc = open_auto(t, precision, o, e);
+    } else {
+        rc = try_device(t, name, strcmp(name, "cpu") == 0 ? o->precision : precision, o, e);
+    }
+    if (!rc) describe_device(t);
+    return rc;
+}
+
+/* ---- weights ---- */
+
+typedef struct loading {
+    transformer *t;
+    const denoiser_opts *o;
+    size_t done, total;
+} loading;
+
+static void report(loading *l, const k_weight *w) {
+    l->done += (size_t)w->rows * (size_t)w->cols * (size_t)l->t->base.k->act_bytes;
+    if (l->o && l->o->progress) l->o->progress(l->o->ctx, l->done < l->total ? l->done : l->total, l->total);
+}
+
+static bool load_weight(loading *l, k_weight *w) {
+    kernels *k = l->t->base.k;
+    if (!k->load(k, w)) return false;
+    report(l, w);
+    return true;
+}
+
+static bool load_floats(loading *l, const float **v, int n) {
+    kernels *k = l->t->base.k;
+    *v = k->load_floats(k, *v, n);
+    return *v;
+}
+
+static bool load_layer(loading *l, tf_layer *w) {
+    int d = l->t->d;
+    return load_weight(l, &w->qkv) && load_weight(l, &w->o) && load_weight(l, &w->gu) &&
+           load_weight(l, &w->down) && load_floats(l, &w->attn_norm, d) && load_floats(l, &w->mlp_norm, d);
+}
+
+static bool load_all(loading *l) {
+    transformer *t = l->t;
+    bool tied = t->head.part[0].data == t->embed.part[0].data;
+    bool ok = load_weight(l, &t->embed) && load_floats(l, &t->norm, t->d);
+    if (ok && tied)
+        t->head = t->embed;
+    else
+        ok = ok && load_weight(l, &t->head);
+    for (int i = 0; i < t->L && ok; i++) ok = load_layer(l, &t->layers[i]);
+    return ok;
+}
+
+int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) {
+    if (t->base.k->host) return load_all(&(loading){.t = t}) ? 0 : device_check(t->base.k, e);
+    loading l = {.t = t, .o = o, .total = (size_t)t->base.info.n_params * (size_t)t->base.k->act_bytes};
+    bool ok = load_all(&l);
+    int rc = device_check(t->base.k, e);
+    if (!rc && !ok) rc = err_set(e, ERR_NO_DEVICE, "%s: the weights could not be loaded", t->base.k->name);
+    if (!rc && o && o->progress) o->progress(o->ctx, l.total, l.total);
+    return rc;
+}
+
+/* ---- forks ---- */
+
+int tf_fork(denoiser **out, denoiser *d, err *e) {
+    *out = NULL;
+    transformer *t = mem_new(1, sizeof *t);
+    if (!t) return err_set(e, ERR_NO_MEMORY, "out of memory");
+    *t = *(transformer *)d;
+    t->forked = true;
+    t->mem = (arena){0};
+    t->files = NULL;
+    t->work = t->index = t->bad_room = t->rope = (buffer){0};
+    t->bad = NULL;
+    t->rope_rows = 0;
+    t->base.n_forwards = 0;
+    k_fault f;
+    if (d->k->fork(d->k, &t->base.k, &f)) {
+        free(t);
+        return device_error(&f, e);
+    }
+    *out = &t->base;
+    return 0;
+}
+
+void transformer_close(denoiser *d) {
+    transformer *t = (transformer *)d;
+    if (!t) return;
+    buffer *rooms[] = {&t->work, &t->index, &t->bad_room, &t->rope};
+    for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) buffer_release(rooms[i]);
+    if (t->base.k) t->base.k->close(t->base.k);
+    if (!t->forked) shards_close(t->files);
+    arena_release(&t->mem);
+    free(t);
+}

@@ -1,0 +1,88 @@
+/* memory.c - "device" memory of the CPU: ordinary memory, and this thread's fault.
+ *
+ * Only an allocation can fail. Its fault is the calling thread's own, because one table serves
+ * all threads; bytes in use are counted over all of them. */
+#include "kernels/cpu/cpu.h"
+
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ALIGNMENT = 256 };
+
+static _Thread_local k_fault pending;
+static atomic_size_t used;
+
+bool cpu_failed(void) {
+    return pending.kind != K_OK;
+}
+
+bool cpu_fault(kernels *k, k_fault *f) {
+    (void)k;
+    if (!cpu_failed()) return false;
+    *f = pending;
+    pending = (k_fault){0};
+    return true;
+}
+
+static size_t machine_bytes(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (size_t)pages * (size_t)size : SIZE_MAX / 2;
+}
+
+/* More than the machine has is refused before the C library sees it: some would promise it. */
+void *cpu_alloc(kernels *k, size_t bytes) {
+    (void)k;
+    if (cpu_failed()) return NULL;
+    void *p = NULL;
+    if (bytes <= machine_bytes()) p = aligned_alloc(ALIGNMENT, (bytes / ALIGNMENT + 1) * ALIGNMENT);
+    if (!p) {
+        pending.kind = K_NO_MEMORY;
+        snprintf(pending.text, sizeof pending.text, "cpu: no memory for %.1f MiB (the machine has %.1f MiB)",
+                 (double)bytes / 0x1p20, (double)machine_bytes() / 0x1p20);
+        return NULL;
+    }
+    atomic_fetch_add(&used, malloc_usable_size(p));
+    return p;
+}
+
+void cpu_free(kernels *k, void *p) {
+    (void)k;
+    if (p) atomic_fetch_sub(&used, malloc_usable_size(p));
+    free(p);
+}
+
+void cpu_put(kernels *k, void *dst, const void *src, size_t bytes) {
+    (void)k;
+    if (bytes && !cpu_failed()) memcpy(dst, src, bytes);
+}
+
+void cpu_get(kernels *k, void *dst, const void *src, size_t bytes) {
+    cpu_put(k, dst, src, bytes);
+}
+
+void cpu_zero(kernels *k, void *p, size_t bytes) {
+    (void)k;
+    if (bytes && !cpu_failed()) memset(p, 0, bytes);
+}
+
+/* What is free changes with every other process, and pages are promised before they are there. */
+void cpu_memory(kernels *k, k_memory *out) {
+    (void)k;
+    *out = (k_memory){.used_bytes = atomic_load(&used)};
+}
+
+/* Weights stay where the caller has them. */
+bool cpu_load(kernels *k, k_weight *w) {
+    (void)k;
+    w->device = NULL;
+    return !cpu_failed();
+}
+
+const float *cpu_load_floats(kernels *k, const float *host, int n) {
+    (void)k;
+    (void)n;
+    return cpu_failed() ? NULL : host;
+}

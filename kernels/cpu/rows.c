@@ -1,0 +1,25 @@
+/* rows.c - moving rows between float arrays, and floats into activations. */
+#include "kernels/cpu/cpu.h"
+
+static void scale_row(float *y, const float *x, float c, int d) {
+    for (int j = 0; j < d; j++) y[j] = c * x[j];
+}
+
+void cpu_rows(kernels *k, float *y, const int *dst, const float *x, const int *src, const float *coef, int n,
+              int d) {
+    (void)k;
+    if (cpu_failed()) return;
+    for (int i = 0; i < n; i++) {
+        float *to = y + at(dst ? dst[i] : i, d);
+        const float *from = x + at(src ? src[i] : i, d);
+        if (coef)
+            scale_row(to, from, coef[i], d);
+        else
+            memcpy(to, from, (size_t)d * sizeof *to);
+    }
+}
+
+void cpu_narrow(kernels *k, k_act *y, const float *x, size_t n) {
+    (void)k;
+    if (n && !cpu_failed()) memcpy(y, x, n * sizeof *x);
+}
