@@ -10,6 +10,7 @@
  *
  *   transformer.c             rows through a layer, workspace; shared by the passes below
  *   transformer_load.c        checkpoint to weights, by a table of layouts
+ *   synthetic.c               random weights in place of a checkpoint's
  *   transformer_device.c      which device, whether it fits, weights onto it
  *   transformer_forward.c     logits, and what a kept pass saves
  *   transformer_backward.c    gradients on the active rows alone
@@ -33,7 +34,8 @@ typedef struct transformer {
     denoiser base; /* first */
     bool forked;   /* weights belong to another transformer */
     arena mem;
-    shards *files; /* NULL once all weights have been copied */
+    shards *files; /* NULL once all weights have been copied, or when there is no file */
+    size_t n_elements; /* of all weights */
     int d, L, H, KV, hd, f, V;
     float eps, embed_scale, logit_scale; /* scales are 1 unless the checkpoint asks */
     double theta;
@@ -79,10 +81,12 @@ typedef struct tf_carve {
     size_t used;
 } tf_carve;
 
+extern const denoiser_ops tf_ops;
+
 int transformer_open(denoiser **out, const char *path, const denoiser_opts *o, err *e) MUST_CHECK;
 void transformer_close(denoiser *d);
 
-/* Open the device that o asks for, as far as the transformer's sizes (and total bytes of its weights) let it;
+/* Open the device that o asks for, as far as the transformer's sizes and n_elements let it;
  * t->base.k is then set. */
 int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, err *e) MUST_CHECK;
 /* Give the bound weights to the device. */

@@ -22,21 +22,12 @@ static double gigabytes(size_t bytes) {
     return (double)bytes / 1e9;
 }
 
-static size_t weight_elements(const transformer *t) {
-    size_t n = 0;
-    for (int i = 0; i < shards_count(t->files); i++) {
-        const safetensor *s = shards_at(t->files, i);
-        n += s->bytes / (strcmp(s->dtype, "F32") == 0 ? 4 : 2);
-    }
-    return n;
-}
-
 /* 0 when weights and a pass fit what is free. */
 static int check_fit(const transformer *t, const denoiser_opts *o, err *e) {
     kernels *k = t->base.k;
     int rows = o->plan_rows > 0 ? o->plan_rows : PLAN_ROWS;
     if (rows > t->base.info.max_len) rows = t->base.info.max_len;
-    size_t weights = weight_elements(t) * (size_t)k->act_bytes;
+    size_t weights = t->n_elements * (size_t)k->act_bytes;
     size_t acts = tf_pass_bytes(t, rows) + SLACK_BYTES;
     k_memory m;
     k->memory(k, &m);
@@ -66,7 +57,7 @@ static int try_device(transformer *t, const char *name, k_precision precision, c
 /* A GPU that is there but cannot be used is worth a note; none at all is the usual case. */
 static int open_auto(transformer *t, k_precision precision, const denoiser_opts *o, err *e) {
     err why = {0};
-    bool large = weight_elements(t) * 2 >= DENOISER_AUTO_BYTES;
+    bool large = t->n_elements * 2 >= DENOISER_AUTO_BYTES;
     if (large && !try_device(t, "cuda", precision, o, &why)) return 0;
     if (why.code == ERR_NO_MEMORY)
         snprintf(t->base.info.device_note, sizeof t->base.info.device_note, "%.255s", why.msg);

@@ -386,6 +386,7 @@ static size_t bytes_as_f32(const shards *f, size_t *f32) {
 /* The device first: where weights are to lie decides how they are bound. */
 static int open_device(loader *ld) {
     size_t f32, all = bytes_as_f32(ld->t->files, &f32);
+    ld->t->n_elements = all / sizeof(float);
     int rc = tf_open_device(ld->t, ld->opts, f32 > all / 2, ld->e);
     ld->copy = !rc && ld->t->base.k->host && all <= COPY_BYTES;
     return rc;
@@ -422,7 +423,7 @@ static int bind_weights(loader *ld) {
 
 /* ---- opening ---- */
 
-static const denoiser_ops ops = {
+const denoiser_ops tf_ops = {
     .forward = tf_forward,
     .backward = tf_backward,
     .restricted = tf_restricted,
@@ -488,7 +489,7 @@ int transformer_open(denoiser **out, const char *path, const denoiser_opts *o, e
     if (rc) return rc;
     transformer *t = mem_new(1, sizeof *t);
     if (!t) return err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
-    t->base.ops = &ops;
+    t->base.ops = &tf_ops;
     loader ld = {.t = t, .opts = o, .e = e};
     rc = load(&ld, path);
     config_close(ld.c);
