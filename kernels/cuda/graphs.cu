@@ -1,0 +1,100 @@
+// graphs.cu - work that comes again is recorded, and replayed with one launch.
+//
+// A key runs as it is the first time (which also loads every kernel and allocates every scratch), is recorded
+// the second time, and replayed from then on. The least recently used of a few graphs makes room.
+#include "kernels/cuda/queue_impl.cuh"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void graph_clear(graph *g) {
+    if (g->exec) cudaGraphExecDestroy(g->exec);
+    free(g->key);
+    *g = graph();
+}
+
+void graphs_close(queue *q) {
+    for (graph &g : q->graphs) graph_clear(&g);
+}
+
+static graph *graph_find(queue *q, const void *key, size_t bytes) {
+    for (graph &g : q->graphs) {
+        if (g.key && g.key_bytes == bytes && memcmp(g.key, key, bytes) == 0) return &g;
+    }
+    return nullptr;
+}
+
+// Remembers a new key, in the place that was used longest ago.
+static graph *graph_add(queue *q, const void *key, size_t bytes) {
+    graph *oldest = &q->graphs[0];
+    for (graph &g : q->graphs) {
+        if (g.last_used < oldest->last_used) oldest = &g;
+    }
+    if (oldest->exec) cudaStreamSynchronize(q->stream); // it may still run
+    graph_clear(oldest);
+    oldest->key = malloc(bytes);
+    if (!oldest->key) return nullptr;
+    memcpy(oldest->key, key, bytes);
+    oldest->key_bytes = bytes;
+    oldest->last_used = ++q->graph_clock;
+    return oldest;
+}
+
+bool cuda_graph_begin(kernels *k, const void *key, size_t key_bytes) {
+    queue *q = queue_of(k);
+    if (!queue_ready(q) || q->eager) return false;
+    graph *g = graph_find(q, key, key_bytes);
+    if (!g) {
+        q->trying = graph_add(q, key, key_bytes);
+        return false;
+    }
+    g->last_used = ++q->graph_clock;
+    if (g->exec) {
+        cudaGraphLaunch(g->exec, q->stream);
+        queue_check(q, "a replay");
+        return true;
+    }
+    if (cudaStreamBeginCapture(q->stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess) {
+        q->recording = g;
+        q->recording_broken = false;
+    } else {
+        cudaGetLastError();
+        q->eager = true;
+    }
+    return false;
+}
+
+// What was recorded has not run, and only the caller could queue it again. It is told that this pass failed;
+// the next one runs without graphs.
+static void recording_failed(queue *q, cudaError_t e) {
+    cudaGetLastError();
+    q->eager = true;
+    if (q->fault.kind != K_OK) return;
+    q->fault.kind = K_NO_MEMORY;
+    snprintf(q->fault.text, sizeof q->fault.text,
+             "%s: could not record work for replay (%s); it will run without that from now on: try again",
+             q->shared->name, e == cudaSuccess ? "an operation does not allow it" : cudaGetErrorString(e));
+}
+
+void cuda_graph_end(kernels *k) {
+    queue *q = queue_of(k);
+    graph *g = q->recording;
+    if (q->trying && q->fault.kind != K_OK) graph_clear(q->trying); // it may not have allocated all it needs
+    q->trying = nullptr;
+    if (!g) return;
+    q->recording = nullptr;
+    cudaSetDevice(q->shared->ordinal);
+    cudaGraph_t recorded = nullptr;
+    cudaError_t e = cudaStreamEndCapture(q->stream, &recorded);
+    bool good = e == cudaSuccess && recorded && !q->recording_broken && q->fault.kind == K_OK;
+    if (good) e = cudaGraphInstantiateWithFlags(&g->exec, recorded, 0);
+    if (recorded) cudaGraphDestroy(recorded);
+    if (!good || e != cudaSuccess) {
+        g->exec = nullptr;
+        recording_failed(q, e);
+        return;
+    }
+    cudaGraphLaunch(g->exec, q->stream);
+    queue_check(q, "a first replay");
+}
