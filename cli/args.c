@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/upload.h"
 #include "engine/base/mem.h"
 
 enum { MAX_OPTIONS = 192, MAX_SPELLING = 48, PROMPT_MAX_BYTES = 4 << 20 };
@@ -23,6 +24,7 @@ typedef enum shared_id {
     SHARED_MODEL,
     SHARED_THREADS,
     SHARED_DEVICE,
+    SHARED_PRECISION,
     SHARED_PROMPT,
     SHARED_PROMPT_FILE,
     SHARED_PROMPT_TOKENS,
@@ -45,6 +47,7 @@ static const shared_option shared_options[] = {
     [SHARED_MODEL] = {"model", 'm', true, CLI_MODEL},
     [SHARED_THREADS] = {"threads", 0, true, CLI_MODEL},
     [SHARED_DEVICE] = {"device", 0, true, CLI_MODEL},
+    [SHARED_PRECISION] = {"precision", 0, true, CLI_MODEL},
     [SHARED_PROMPT] = {"prompt", 'p', true, CLI_PROMPT},
     [SHARED_PROMPT_FILE] = {"prompt-file", 0, true, CLI_PROMPT},
     [SHARED_PROMPT_TOKENS] = {"prompt-tokens", 0, true, CLI_PROMPT},
@@ -285,10 +288,27 @@ static int add_policies(cli_args *a, const char *names, err *e) {
     return 0;
 }
 
-static int set_device(const char *name, err *e) {
-    if (!strcmp(name, "cpu") || !strcmp(name, "auto")) return 0;
-    return err_set(e, ERR_NO_DEVICE, "--device %.40s: this program was built without it; use cpu or auto",
-                   name);
+/* Form only: whether the device is there turns out when the model is opened. */
+static int set_device(cli_args *a, const char *name, err *e) {
+    bool known = !strcmp(name, "auto") || !strcmp(name, "cpu") || !strcmp(name, "cuda");
+    size_t digits = strncmp(name, "cuda:", 5) ? 0 : strspn(name + 5, "0123456789");
+    if (!known && (!digits || digits > 3 || name[5 + digits])) {
+        return err_set(e, ERR_BAD_ARGUMENT,
+                       "--device: '%.40s', expected auto, cpu, cuda or cuda:N (a GPU's number)", name);
+    }
+    a->device = name;
+    return 0;
+}
+
+static int set_precision(cli_args *a, const char *name, err *e) {
+    static const char *const names[] = {
+        [K_PRECISION_AUTO] = "auto", [K_PRECISION_F32] = "f32", [K_PRECISION_BF16] = "bf16"};
+    for (int i = 0; i < (int)(sizeof names / sizeof names[0]); i++) {
+        if (strcmp(name, names[i])) continue;
+        a->precision = (k_precision)i;
+        return 0;
+    }
+    return err_set(e, ERR_BAD_ARGUMENT, "--precision: '%.40s', expected auto, f32 or bf16", name);
 }
 
 static int set_prompt(cli_args *a, const char **where, const char *value, err *e) {
@@ -312,7 +332,10 @@ static int take_shared(cli_args *a, shared_id id, const char *value, err *e) {
         a->threads = (int)number;
         break;
     case SHARED_DEVICE:
-        rc = set_device(value, e);
+        rc = set_device(a, value, e);
+        break;
+    case SHARED_PRECISION:
+        rc = set_precision(a, value, e);
         break;
     case SHARED_PROMPT:
         rc = set_prompt(a, &a->prompt, value, e);
@@ -453,6 +476,33 @@ int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size)
     return ERR_NOT_FOUND;
 }
 
+/* Rows that the passes of all policies will have, as far as the options tell before there is a tokenizer; 0:
+ * they do not. */
+static int planned_rows(const cli_args *a) {
+    int length = a->length < 0 ? CLI_DEFAULT_LENGTH : a->length, n = 0;
+    for (const char *s = a->prompt_tokens; s && *s; s++) n += *s == ',';
+    return a->prompt_tokens ? (n + 1 + length) * (a->n_policies > 1 ? a->n_policies : 1) : 0;
+}
+
+/* The model on the device that was asked for. */
+static int open_on_device(const cli_args *a, model *m, const char *path, err *e) {
+    upload u;
+    const char *device = a->device ? a->device : "auto";
+    upload_begin(&u, strchr(device, ':') ? device : "cuda:0", a->quiet);
+    int rc = model_open(m, path,
+                        &(denoiser_opts){.device = device,
+                                         .precision = a->precision,
+                                         .progress = upload_progress,
+                                         .ctx = &u,
+                                         .plan_rows = planned_rows(a)},
+                        e);
+    upload_end(&u);
+    if (rc) return rc;
+    const char *note = denoiser_get_info(m->d)->device_note;
+    if (note[0] && !a->quiet) fprintf(stderr, "tabes: note: %s\n", note);
+    return 0;
+}
+
 int cli_open_model(cli_args *a, model *m, err *e) {
     char path[4096];
     const char *name = a->model ? a->model : "sudoku";
@@ -467,7 +517,7 @@ int cli_open_model(cli_args *a, model *m, err *e) {
         snprintf(path, sizeof path, "%s", name);
     }
     kernels_set_threads(a->threads);
-    int rc = model_open(m, path, NULL, e);
+    int rc = open_on_device(a, m, path, e);
     if (rc) return rc;
     if (a->n_policies && (rc = fill_policies(a, &m->tuning, e))) model_close(m);
     return rc;

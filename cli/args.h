@@ -23,7 +23,7 @@ enum { CLI_MAX_POLICIES = 4, CLI_MAX_SETTINGS = 64, CLI_MAX_OPERANDS = 64, CLI_D
 
 /* Groups of options. */
 enum {
-    CLI_MODEL = 1,    /* -m/--model, --threads, --device */
+    CLI_MODEL = 1,    /* -m/--model, --threads, --device, --precision */
     CLI_PROMPT = 2,   /* -p/--prompt, --prompt-file, --prompt-tokens, --length */
     CLI_POLICY = 4,   /* --policy and every policy parameter, as --NAME VALUE; switches also as --no-NAME */
     CLI_SEED = 8,     /* --seed */
@@ -58,6 +58,8 @@ struct cli_args {
     const char *prompt_tokens; /* JSON */
     int length;                /* -1 when absent; see cli_length */
     int threads;               /* 0: all cores */
+    const char *device;        /* "auto", "cpu", "cuda" or "cuda:N"; NULL when absent: auto */
+    k_precision precision;
     uint64_t seed;
     bool seed_given, json, quiet;
     cli_policy policies[CLI_MAX_POLICIES];
@@ -73,8 +75,9 @@ struct cli_args {
  * policy parameters are range-checked here, before any file is opened. */
 int cli_parse(cli_args *a, const command *c, unsigned groups, const cli_extra *extra, int argc, char **argv);
 
-/* Opens a->model (a path, a bundled name such as "story", or the bundled sudoku model when absent), sets the
- * number of threads and makes the policies' parameters final with the model's tuning. */
+/* Opens a->model (a path, a bundled name such as "story", or the bundled sudoku model when absent) on its
+ * device, sets the number of threads and makes the policies' parameters final with the model's tuning. Says
+ * on standard error how far the weights are and why a GPU was not taken, unless a->quiet. */
 int cli_open_model(cli_args *a, model *m, err *e) MUST_CHECK;
 
 /* Token ids of the prompt in whichever way it was given; *ids is malloc'd. One trailing newline of a prompt
@@ -107,10 +110,16 @@ const char *cli_suggest(const char *word, const char *const *names, int n);
 int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size);
 
 /* Texts for `usage`, so that the options read the same everywhere. */
+#define HELP_DEVICE                                                                                          \
+    "      --device NAME       cpu, cuda, cuda:N or auto (default): a GPU when there is one, the model is "  \
+    "large\n"                                                                                                \
+    "                          and it fits\n"                                                                \
+    "      --precision NAME    of activations: f32, bf16 or auto (default): bf16 on a GPU unless the "       \
+    "weights\n"                                                                                              \
+    "                          are F32; the CPU has f32 only\n"
 #define HELP_MODEL                                                                                           \
     "  -m, --model MODEL       checkpoint directory, or a bundled name: sudoku (default), story\n"           \
-    "      --threads N         threads of the kernels (default: all cores)\n"                                \
-    "      --device NAME       cpu or auto (default auto)\n"
+    "      --threads N         threads of the kernels (default: all cores)\n" HELP_DEVICE
 #define HELP_PROMPT                                                                                          \
     "  -p, --prompt TEXT       prompt; <mask> marks a position to generate\n"                                \
     "      --prompt-file FILE  prompt from a file, '-' for standard input; one newline at its end is "       \

@@ -19,6 +19,7 @@ static int exit_code(int code) {
     case ERR_CANCELLED:
         return EXIT_INTERRUPTED;
     case ERR_NO_MEMORY:
+    case ERR_NO_DEVICE: /* it was there when the run began */
     case ERR_IO:
     case ERR_DIFFERS:
         return EXIT_FAILED;
@@ -34,7 +35,7 @@ int cli_report(const err *e) {
 
 int cli_report_input(const err *e) {
     int code = cli_report(e);
-    return e->code == ERR_IO ? EXIT_USAGE : code;
+    return e->code == ERR_IO || e->code == ERR_NO_DEVICE ? EXIT_USAGE : code;
 }
 
 int cli_usage_error(const command *c, const char *fmt, ...) {

@@ -1,4 +1,4 @@
-/* cmd_info.c - what a checkpoint is. */
+/* cmd_info.c - what a checkpoint is, and what it would run on. */
 #include <inttypes.h>
 
 #include "cli/args.h"
@@ -8,7 +8,7 @@ static int info_main(int argc, char **argv);
 
 const command cmd_info = {
     .name = "info",
-    .summary = "what a checkpoint is: architecture, sizes, ids, tokenizer, tuning",
+    .summary = "what a checkpoint is and where it runs: sizes, ids, tokenizer, tuning, device",
     .usage = "usage: tabes info [-m MODEL | MODEL] [--json]\n"
              "\n" HELP_MODEL HELP_JSON,
     .run = info_main,
@@ -20,6 +20,21 @@ static void doc_id(doc *j, const char *key, int32_t id) {
     } else {
         doc_int(j, key, id);
     }
+}
+
+/* null where memory means nothing of its own: on the CPU. */
+static void doc_memory(doc *j, const model *m) {
+    k_memory mem;
+    denoiser_memory(m->d, &mem);
+    if (!mem.total_bytes) {
+        doc_null(j, "device_memory");
+        return;
+    }
+    doc_object(j, "device_memory");
+    doc_uint(j, "used_bytes", mem.used_bytes);
+    doc_uint(j, "free_bytes", mem.free_bytes);
+    doc_uint(j, "total_bytes", mem.total_bytes);
+    doc_end(j);
 }
 
 static int print_json(const model *m, err *e) {
@@ -54,6 +69,10 @@ static int print_json(const model *m, err *e) {
         doc_null(&j, "tuning");
     }
     doc_string(&j, "fingerprint", i->fingerprint);
+    doc_string(&j, "device", i->device);
+    doc_string(&j, "device_title", i->device_title);
+    doc_string(&j, "precision", i->precision);
+    doc_memory(&j, m);
     doc_end(&j);
     return doc_print(&j, e);
 }
@@ -73,6 +92,18 @@ static void print_id(const model *m, const char *name, int32_t id) {
     print_row(name);
     printf("%d%s%s\n", (int)id, text ? "  " : "", clean.data);
     strbuf_release(&clean);
+}
+
+static void print_device(const model *m) {
+    const denoiser_info *i = denoiser_get_info(m->d);
+    k_memory mem;
+    denoiser_memory(m->d, &mem);
+    print_row("device");
+    printf("%s (%s), activations in %s\n", i->device, i->device_title, i->precision);
+    if (!mem.total_bytes) return;
+    print_row("device memory");
+    printf("%.2f GB used by the model, %.2f of %.2f GB free\n", (double)mem.used_bytes / 1e9,
+           (double)mem.free_bytes / 1e9, (double)mem.total_bytes / 1e9);
 }
 
 static void print_text(const model *m) {
@@ -107,6 +138,7 @@ static void print_text(const model *m) {
     }
     print_row("fingerprint");
     puts(i->fingerprint);
+    print_device(m);
 }
 
 static int info_main(int argc, char **argv) {

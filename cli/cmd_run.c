@@ -130,8 +130,9 @@ static int all_steps(run *r, err *e) {
     }
     clear_progress(r);
     if (!rc && r->rec) rc = recorder_finish(r->rec, &r->traj, e);
-    /* Stopped by a person: the file is whole as far as it goes, and says that it is not complete. */
-    if (rc == ERR_CANCELLED && r->rec) {
+    /* Stopped by a person or by the device: the file is whole as far as it goes, and says that it is not
+     * complete. */
+    if ((rc == ERR_CANCELLED || rc == ERR_NO_MEMORY || rc == ERR_NO_DEVICE) && r->rec) {
         err late = {0};
         if (recorder_finish(r->rec, &r->traj, &late)) fprintf(stderr, "tabes: %s\n", late.msg);
     }
@@ -242,6 +243,7 @@ static int run_opened(run *r, err *e) {
     if (rc) return cli_report_input(e);
     r->started = clock_now();
     rc = first_step(r, e);
+    if (rc == ERR_NO_DEVICE) return cli_report(e); /* lost: it was there when the model was opened */
     if (rc && rc != ERR_CANCELLED) return cli_report_input(e);
     if (!rc) note_untuned(r);
     if (!rc) rc = all_steps(r, e);

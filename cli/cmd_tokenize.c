@@ -117,6 +117,7 @@ static int tokenize_main(int argc, char **argv) {
     if (rc >= 0) return rc;
     if (a.n_operands > 1) return cli_usage_error(&cmd_tokenize, "more than one TEXT; put it in quotes");
     if (list && a.n_operands) return cli_usage_error(&cmd_tokenize, "give either TEXT or --decode");
+    if (!a.device) a.device = "cpu"; /* the weights are not used */
     err e = {0};
     model m;
     if (cli_open_model(&a, &m, &e)) return cli_report_input(&e);

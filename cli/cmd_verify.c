@@ -11,7 +11,8 @@ static const char usage[] =
     "\n"
     "Runs a recording again on its model and names the first difference. Tokens and their\n"
     "order must be equal. Numbers may differ by the tolerance, relative to the largest of\n"
-    "their kind in the step, so that another processor or thread count passes.\n"
+    "their kind in the step, so that another processor or thread count passes; a recording\n"
+    "of another device or precision may need a larger one.\n"
     "Exit code 0 when the run is the same, 1 when it differs.\n"
     "\n"
     "Arguments:\n"
@@ -23,7 +24,7 @@ static const char usage[] =
     "      --tolerance X       relative tolerance of numbers, 0 to 1 (default 0.001)\n"
     "      --exact             compare every digit of every number but the timings\n"
     "      --threads N         threads of the kernels (default: all cores, or with --exact\n"
-    "                          as many as recorded)\n"
+    "                          as many as recorded)\n" HELP_DEVICE
     "      --json              print one JSON object\n"
     "  -q, --quiet             no notes on standard error\n"
     "      --help              print this and exit\n";
@@ -45,7 +46,21 @@ static void print_text(const verify_report *rep, bool truncated, bool exact) {
     }
 }
 
-static int print_json(const verify_report *rep, const replay *r, bool same_model, err *e) {
+/* Digits may well differ between devices: then the reader has to know which two were compared. */
+static void print_devices(const traj_header *h, const denoiser_info *now) {
+    if (!strcmp(h->device, now->device) && !strcmp(h->precision, now->precision)) return;
+    printf("recorded on %s in %s, run again on %s in %s\n", h->device[0] ? h->device : "an unknown device",
+           h->precision[0] ? h->precision : "unknown precision", now->device, now->precision);
+}
+
+static void add_place(cJSON *obj, const char *key, const char *device, const char *precision) {
+    cJSON *place = cJSON_AddObjectToObject(obj, key);
+    cJSON_AddStringToObject(place, "device", device);
+    cJSON_AddStringToObject(place, "precision", precision);
+}
+
+static int print_json(const verify_report *rep, const replay *r, const denoiser_info *now, err *e) {
+    bool same_model = strcmp(now->fingerprint, r->traj.head.fingerprint) == 0;
     cJSON *obj = cJSON_CreateObject();
     cJSON_AddBoolToObject(obj, "same", rep->same);
     cJSON_AddNumberToObject(obj, "steps", r->traj.n_records);
@@ -58,6 +73,8 @@ static int print_json(const verify_report *rep, const replay *r, bool same_model
     }
     cJSON_AddBoolToObject(obj, "fingerprint_equal", same_model);
     cJSON_AddBoolToObject(obj, "truncated", r->truncated);
+    add_place(obj, "recorded_on", r->traj.head.device, r->traj.head.precision);
+    add_place(obj, "run_on", now->device, now->precision);
     char *text = cJSON_PrintUnformatted(obj);
     cJSON_Delete(obj);
     if (!text) return err_set(e, ERR_NO_MEMORY, "out of memory");
@@ -83,16 +100,19 @@ static int verify(cli_args *a, const replay *r, double tolerance, bool exact) {
     const traj_header *h = &r->traj.head;
     if (exact && !a->threads && h->threads > 0 && h->threads <= 1024) a->threads = h->threads;
     if (cli_open_model(a, &m, &e)) return cli_report_input(&e);
-    const char *fingerprint = denoiser_get_info(m.d)->fingerprint;
-    bool same_model = strcmp(fingerprint, h->fingerprint) == 0;
+    const denoiser_info *now = denoiser_get_info(m.d);
     int rc = replay_verify(r, &m, tolerance, exact, &rep, &e);
-    if (!rc && !a->quiet && !same_model) {
+    if (!rc && !a->quiet && strcmp(now->fingerprint, h->fingerprint)) {
         fprintf(stderr, "tabes: %s: fingerprint differs: recorded with %s, this model is %s\n", r->path,
-                h->fingerprint, fingerprint);
+                h->fingerprint, now->fingerprint);
     }
-    if (!rc && a->json) rc = print_json(&rep, r, same_model, &e);
-    if (!rc && !a->json) print_text(&rep, r->truncated, exact);
-    model_close(&m); /* frees what `fingerprint` points to */
+    if (!rc && a->json) {
+        rc = print_json(&rep, r, now, &e);
+    } else if (!rc) {
+        print_text(&rep, r->truncated, exact);
+        print_devices(h, now);
+    }
+    model_close(&m); /* frees what `now` points to */
     if (rc) return cli_report(&e);
     return cli_finish(rep.same ? EXIT_OK : EXIT_FAILED);
 }

@@ -140,6 +140,7 @@ int app_open(app *a, const tui_opts *o, err *e) {
     a->record_prefix = o->record_prefix;
     int rc = 0;
     if (o->model) {
+        app_say(a, "%s", denoiser_get_info(o->model->d)->device_note);
         rc = open_live(a, o, e);
     } else {
         open_replays(a, o);

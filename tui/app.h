@@ -44,6 +44,7 @@ typedef struct pane {
 typedef struct app {
     const model *model; /* NULL in a replay */
     worker *worker;
+    k_memory memory; /* of the device, as the worker said last; zeros on the CPU */
     pane panes[TUI_MAX_PANES];
     int n_panes, focus, cursor;
     bool locked;

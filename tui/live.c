@@ -35,6 +35,7 @@ static void on_opened(app *a, pane *p, worker_event *ev) {
         app_complain(a, "%s", e.msg);
         return;
     }
+    if (!p->traj && ev->msg[0]) app_say(a, "%s", ev->msg);
     trajectory_release(&p->own);
     p->own = fresh;
     p->traj = &p->own;
@@ -73,6 +74,7 @@ unsigned app_events(app *a) {
     worker_event ev;
     while (a->worker && worker_next(a->worker, &ev)) {
         pane *p = &a->panes[ev.pane];
+        if (ev.memory.total_bytes) a->memory = ev.memory;
         if (ev.kind == EVENT_OPENED) {
             on_opened(a, p, &ev);
         } else if (ev.kind == EVENT_PROPOSED) {

@@ -1,9 +1,13 @@
-/* worker.c - two queues under one lock; the thread takes commands, leaves events and rings an eventfd. */
+/* worker.c - lanes and one queue of events under one lock.
+ *
+ * A lane is a thread with a denoiser, a queue of commands and a cancel flag. Every pane belongs to one lane
+ * for good, so a pane's commands keep their order and its session never changes threads. */
 #include "tui/worker.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,26 +35,41 @@ typedef struct event_node {
     struct event_node *next;
 } event_node;
 
-struct worker {
+typedef struct lane {
+    worker *w;
     pthread_t thread;
-    pthread_mutex_t lock;
     pthread_cond_t wake;
-    int fd;
     atomic_bool cancel; /* read by the engine; set and cleared under the lock */
+    denoiser *d;        /* of lane 0 the one that was given, of others a fork; the thread's own */
 
     /* Under the lock. */
     work *first, **last;
-    event_node *events, **last_event;
-    unsigned epoch[WORKER_PANES];
-    bool running, quit;
+    bool running;
     int running_pane;
+} lane;
 
-    /* The thread's own. */
-    denoiser *d;
-    session *sessions[WORKER_PANES];
+struct worker {
+    pthread_mutex_t lock;
+    int fd;
+
+    /* Fixed before the first command. */
+    lane lanes[WORKER_PANES];
+    int n_lanes;
     int32_t *prompt;
     int n_prompt, length;
+    char sharing[400]; /* why panes share a lane that should have their own; else "" */
+
+    /* Under the lock. */
+    event_node *events, **last_event;
+    unsigned epoch[WORKER_PANES];
+    bool quit;
+
+    session *sessions[WORKER_PANES]; /* each its lane's own */
 };
+
+static lane *lane_of(worker *w, int pane) {
+    return &w->lanes[pane % w->n_lanes];
+}
 
 /* Events -------------------------------------------------------------- */
 
@@ -81,13 +100,14 @@ static void push_event(worker *w, const worker_event *ev) {
     ring(w);
 }
 
-static void push_failure(worker *w, const work *job, const err *e, bool opening) {
+static void push_failure(lane *l, const work *job, const err *e, bool opening) {
     worker_event ev = {.kind = e->code == ERR_CANCELLED ? EVENT_CANCELLED : EVENT_FAILED,
                        .pane = job->pane,
                        .epoch = job->epoch,
                        .opening = opening};
+    denoiser_memory(l->d, &ev.memory);
     snprintf(ev.msg, sizeof ev.msg, "%s", e->msg);
-    push_event(w, &ev);
+    push_event(l->w, &ev);
 }
 
 bool worker_next(worker *w, worker_event *ev) {
@@ -119,31 +139,34 @@ int worker_fd(const worker *w) {
 /* The thread ---------------------------------------------------------- */
 
 /* Every job is answered, or the pane would stay busy for ever. */
-static bool refuse_without_session(worker *w, const work *job) {
+static bool refuse_without_session(lane *l, const work *job) {
     err e = {0};
-    if (w->sessions[job->pane]) return false;
+    if (l->w->sessions[job->pane]) return false;
     err_set(&e, ERR_BAD_ARGUMENT, "not started; a takes another policy, X restarts");
-    push_failure(w, job, &e, false);
+    push_failure(l, job, &e, false);
     return true;
 }
 
-static void propose(worker *w, const work *job) {
+static void propose(lane *l, const work *job) {
     err e = {0};
     worker_event ev = {.kind = EVENT_PROPOSED, .pane = job->pane, .epoch = job->epoch};
-    if (refuse_without_session(w, job)) return;
+    if (refuse_without_session(l, job)) return;
     if (job->no_proposal) {
-        push_event(w, &(worker_event){.kind = EVENT_CANCELLED, .pane = job->pane, .epoch = job->epoch});
+        push_event(l->w, &(worker_event){.kind = EVENT_CANCELLED, .pane = job->pane, .epoch = job->epoch});
         return;
     }
-    if (session_propose(w->sessions[job->pane], &ev.rec, &e)) {
-        push_failure(w, job, &e, false);
-    } else {
-        push_event(w, &ev);
+    if (session_propose(l->w->sessions[job->pane], &ev.rec, &e)) {
+        push_failure(l, job, &e, false);
+        return;
     }
+    denoiser_memory(l->d, &ev.memory);
+    push_event(l->w, &ev);
 }
 
-static void open_session(worker *w, const work *job) {
+static void open_session(lane *l, const work *job) {
     err e = {0};
+    worker *w = l->w;
+    session **s = &w->sessions[job->pane];
     session_opts o = {.prompt = w->prompt,
                       .n_prompt = w->n_prompt,
                       .length = w->length,
@@ -151,32 +174,33 @@ static void open_session(worker *w, const work *job) {
                       .params = job->params,
                       .seed = job->seed,
                       .observe_tis = true,
-                      .cancel = &w->cancel};
-    session_close(w->sessions[job->pane]);
-    w->sessions[job->pane] = NULL;
-    if (session_open(&w->sessions[job->pane], w->d, &o, &e)) {
-        push_failure(w, job, &e, true);
+                      .cancel = &l->cancel};
+    session_close(*s);
+    *s = NULL;
+    if (session_open(s, l->d, &o, &e)) {
+        push_failure(l, job, &e, true);
         return;
     }
     worker_event ev = {.kind = EVENT_OPENED, .pane = job->pane, .epoch = job->epoch};
-    session_header(w->sessions[job->pane], &ev.head);
+    session_header(*s, &ev.head);
     ev.head.start = mem_copy(ev.head.start, (size_t)ev.head.n_tokens, sizeof *ev.head.start);
     if (!ev.head.start) {
         err_set(&e, ERR_NO_MEMORY, "out of memory");
-        push_failure(w, job, &e, true);
+        push_failure(l, job, &e, true);
         return;
     }
+    snprintf(ev.msg, sizeof ev.msg, "%s", w->sharing);
     push_event(w, &ev);
-    propose(w, job);
+    propose(l, job);
 }
 
-static void commit(worker *w, const work *job) {
+static void commit(lane *l, const work *job) {
     err e = {0};
-    if (refuse_without_session(w, job)) return;
-    if (session_commit(w->sessions[job->pane], job->rec, &e)) {
-        push_failure(w, job, &e, false);
+    if (refuse_without_session(l, job)) return;
+    if (session_commit(l->w->sessions[job->pane], job->rec, &e)) {
+        push_failure(l, job, &e, false);
     } else {
-        propose(w, job);
+        propose(l, job);
     }
 }
 
@@ -187,39 +211,42 @@ static void free_work(work *job) {
 
 /* Under the lock: the first waiting job, or NULL. Jobs for a session that has been replaced are thrown away.
  */
-static work *pop_work(worker *w) {
-    for (work *job; (job = w->first);) {
-        w->first = job->next;
-        if (!w->first) w->last = &w->first;
-        if (job->epoch == w->epoch[job->pane]) return job;
+static work *pop_work(lane *l) {
+    for (work *job; (job = l->first);) {
+        l->first = job->next;
+        if (!l->first) l->last = &l->first;
+        if (job->epoch == l->w->epoch[job->pane]) return job;
         free_work(job);
     }
     return NULL;
 }
 
-static work *take_work(worker *w) {
+static work *take_work(lane *l) {
+    worker *w = l->w;
     work *job = NULL;
     pthread_mutex_lock(&w->lock);
-    w->running = false;
-    while (!w->quit && !(job = pop_work(w))) pthread_cond_wait(&w->wake, &w->lock);
+    l->running = false;
+    while (!w->quit && !(job = pop_work(l))) pthread_cond_wait(&l->wake, &w->lock);
     if (job) {
-        w->running = true;
-        w->running_pane = job->pane;
-        atomic_store(&w->cancel, false);
+        l->running = true;
+        l->running_pane = job->pane;
+        atomic_store(&l->cancel, false);
     }
     pthread_mutex_unlock(&w->lock);
     return job;
 }
 
 static void *run(void *arg) {
-    static void (*const doing[])(worker *, const work *) = {
+    static void (*const doing[])(lane *, const work *) = {
         [WORK_OPEN] = open_session, [WORK_COMMIT] = commit, [WORK_PROPOSE] = propose};
-    worker *w = arg;
-    for (work *job; (job = take_work(w));) {
-        doing[job->kind](w, job);
+    lane *l = arg;
+    for (work *job; (job = take_work(l));) {
+        doing[job->kind](l, job);
         free_work(job);
     }
-    for (int i = 0; i < WORKER_PANES; i++) session_close(w->sessions[i]);
+    for (int i = 0; i < WORKER_PANES; i++) {
+        if (lane_of(l->w, i) == l) session_close(l->w->sessions[i]);
+    }
     return NULL;
 }
 
@@ -231,15 +258,16 @@ static void post(worker *w, const work *job) {
         record_unref(job->rec);
         return;
     }
+    lane *l = lane_of(w, copy->pane);
     pthread_mutex_lock(&w->lock);
     if (copy->kind == WORK_OPEN) {
         w->epoch[copy->pane]++;
-        if (w->running && w->running_pane == copy->pane) atomic_store(&w->cancel, true);
+        if (l->running && l->running_pane == copy->pane) atomic_store(&l->cancel, true);
     }
     copy->epoch = w->epoch[copy->pane];
-    *w->last = copy;
-    w->last = &copy->next;
-    pthread_cond_signal(&w->wake);
+    *l->last = copy;
+    l->last = &copy->next;
+    pthread_cond_signal(&l->wake);
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -255,85 +283,139 @@ void worker_propose(worker *w, int pane) {
     post(w, &(work){.kind = WORK_PROPOSE, .pane = pane});
 }
 
-/* The running job sees the flag. A waiting one keeps what it must change (open, commit) and loses its
+/* The running jobs see their flag. A waiting one keeps what it must change (open, commit) and loses its
  * proposal. */
 void worker_cancel(worker *w) {
     pthread_mutex_lock(&w->lock);
-    for (work *job = w->first; job; job = job->next) job->no_proposal = true;
-    if (w->running) atomic_store(&w->cancel, true);
+    for (int i = 0; i < w->n_lanes; i++) {
+        lane *l = &w->lanes[i];
+        for (work *job = l->first; job; job = job->next) job->no_proposal = true;
+        if (l->running) atomic_store(&l->cancel, true);
+    }
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Life ---------------------------------------------------------------- */
+/* Starting ------------------------------------------------------------ */
+
+static void lane_init(worker *w, denoiser *d) {
+    lane *l = &w->lanes[w->n_lanes++];
+    l->w = w;
+    l->d = d;
+    l->last = &l->first;
+    pthread_cond_init(&l->wake, NULL);
+}
+
+/* The last one. */
+static void lane_release(worker *w) {
+    lane *l = &w->lanes[--w->n_lanes];
+    for (work *job; (job = l->first);) {
+        l->first = job->next;
+        free_work(job);
+    }
+    pthread_cond_destroy(&l->wake);
+    if (w->n_lanes) denoiser_close(l->d); /* lane 0 only borrows */
+}
+
+/* Lanes for the panes after the first, while no thread uses the denoiser yet. */
+static void fork_lanes(worker *w, denoiser *d) {
+    while (w->n_lanes < WORKER_PANES && denoiser_get_info(d)->overlaps) {
+        err e = {0};
+        denoiser *fork;
+        if (denoiser_fork(&fork, d, &e)) {
+            snprintf(w->sharing, sizeof w->sharing, "panes take turns: %.380s", e.msg);
+            return;
+        }
+        lane_init(w, fork);
+    }
+}
 
 /* Signals are for the screen's thread; only those that a fault of this thread raises come here. */
-static int start_thread(worker *w) {
+static int start_thread(lane *l) {
     sigset_t all, before;
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     sigfillset(&all);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) sigdelset(&all, faults[i]);
     pthread_sigmask(SIG_BLOCK, &all, &before);
-    int rc = pthread_create(&w->thread, NULL, run, w);
+    int rc = pthread_create(&l->thread, NULL, run, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
+}
+
+/* Lanes without a thread are given up; 0 when the first has one. A thread reads n_lanes only after a command
+ * or at its end, and by then it is final. */
+static int start_lanes(worker *w) {
+    int rc = 0, n = 0;
+    while (n < w->n_lanes && !(rc = start_thread(&w->lanes[n]))) n++;
+    if (!rc || !n) return rc;
+    snprintf(w->sharing, sizeof w->sharing, "panes take turns: cannot start a thread: %s", strerror(rc));
+    while (w->n_lanes > n) lane_release(w);
+    return 0;
+}
+
+/* When no thread is left. */
+static void worker_free(worker *w) {
+    while (w->n_lanes) lane_release(w);
+    for (event_node *node; (node = w->events);) {
+        w->events = node->next;
+        worker_event_release(&node->ev);
+        free(node);
+    }
+    if (w->fd >= 0) close(w->fd);
+    pthread_mutex_destroy(&w->lock);
+    free(w->prompt);
+    free(w);
 }
 
 int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt, int length, err *e) {
     *out = NULL;
     worker *w = mem_new(1, sizeof *w);
     if (!w) return err_set(e, ERR_NO_MEMORY, "worker: out of memory");
-    w->d = d;
     w->n_prompt = n_prompt;
     w->length = length;
-    w->last = &w->first;
     w->last_event = &w->events;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->wake, NULL);
     w->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int rc = w->fd < 0 ? errno : 0;
     w->prompt = mem_copy(prompt, (size_t)n_prompt, sizeof *prompt);
-    if (w->fd < 0 || !w->prompt || start_thread(w)) {
-        if (w->fd >= 0) close(w->fd);
-        free(w->prompt);
-        free(w);
-        return err_set(e, ERR_NO_MEMORY, "worker: cannot start a thread: %s", strerror(errno));
+    if (!w->prompt) rc = ENOMEM;
+    lane_init(w, d);
+    if (!rc) fork_lanes(w, d);
+    if (!rc) rc = start_lanes(w);
+    if (rc) {
+        worker_free(w);
+        return err_set(e, ERR_NO_MEMORY, "worker: cannot start a thread: %s", strerror(rc));
     }
     *out = w;
     return 0;
 }
 
-static bool join_within(pthread_t thread, double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)seconds;
-    until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
-    return !pthread_timedjoin_np(thread, NULL, &until);
+/* Stopping ------------------------------------------------------------ */
+
+static struct timespec after(double seconds) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += (time_t)seconds;
+    t.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
+    if (t.tv_nsec >= 1000000000) t.tv_sec++, t.tv_nsec -= 1000000000;
+    return t;
 }
 
 bool worker_stop(worker *w, double seconds) {
     if (!w) return true;
     pthread_mutex_lock(&w->lock);
     w->quit = true;
-    atomic_store(&w->cancel, true);
-    pthread_cond_signal(&w->wake);
+    for (int i = 0; i < w->n_lanes; i++) {
+        atomic_store(&w->lanes[i].cancel, true);
+        pthread_cond_signal(&w->lanes[i].wake);
+    }
     pthread_mutex_unlock(&w->lock);
-    if (!join_within(w->thread, seconds)) {
-        pthread_detach(w->thread);
-        return false;
+    const struct timespec until = after(seconds);
+    bool stopped = true;
+    for (int i = 0; i < w->n_lanes; i++) {
+        if (!pthread_timedjoin_np(w->lanes[i].thread, NULL, &until)) continue;
+        pthread_detach(w->lanes[i].thread);
+        stopped = false;
     }
-    for (work *job; (job = w->first);) {
-        w->first = job->next;
-        free_work(job);
-    }
-    for (event_node *node; (node = w->events);) {
-        w->events = node->next;
-        worker_event_release(&node->ev);
-        free(node);
-    }
-    close(w->fd);
-    pthread_mutex_destroy(&w->lock);
-    pthread_cond_destroy(&w->wake);
-    free(w->prompt);
-    free(w);
-    return true;
+    if (stopped) worker_free(w);
+    return stopped;
 }

@@ -1,9 +1,13 @@
-/* worker.h - the one thread that computes.
+/* worker.h - the threads that compute: one, or one per pane where steps can overlap.
  *
  * It owns the denoiser and one session per pane while it lives. The UI posts commands and reads
  * events; what crosses is immutable (step records, by reference) or copied (headers, messages).
  * After opening and after every commit the worker proposes the next record by itself, so the state
  * on screen has its entropies and scores before the step is taken.
+ *
+ * Where forks of the denoiser compute at the same time (denoiser_info.overlaps) each pane has a
+ * thread and a denoiser of its own, and panes do not wait for each other. Elsewhere, and where a
+ * fork cannot be had, one thread serves all panes in the order of the commands.
  *
  *     worker_start(&w, denoiser, prompt, n, length, &e);
  *     worker_open(w, 0, policy, &params, seed);          -> EVENT_OPENED, EVENT_PROPOSED
@@ -24,11 +28,12 @@ enum { WORKER_PANES = 2 };
 typedef struct worker worker;
 
 typedef enum event_kind {
-    EVENT_OPENED,   /* head is set; the caller takes over head.start (worker_event_release frees it otherwise)
-                     */
-    EVENT_PROPOSED, /* rec, or NULL when nothing is left to write */
+    EVENT_OPENED,    /* head is set; the caller takes over head.start (worker_event_release frees it
+                      * otherwise). msg: empty, or why this pane shares a thread that it should not */
+    EVENT_PROPOSED,  /* rec, or NULL when nothing is left to write */
     EVENT_CANCELLED, /* the proposal was given up; the session is unchanged */
-    EVENT_FAILED     /* msg says why; `opening` tells whether there is no session now */
+    EVENT_FAILED     /* msg says why; `opening` tells whether there is no session now. Otherwise the session
+                      * is unchanged, and asking again may succeed (memory) or not (a lost device) */
 } event_kind;
 
 typedef struct worker_event {
@@ -38,6 +43,7 @@ typedef struct worker_event {
     const step_record *rec;
     traj_header head;
     bool opening;
+    k_memory memory; /* of the device, after a proposal that was made or failed; zeros otherwise */
     char msg[400];
 } worker_event;
 
@@ -45,8 +51,8 @@ typedef struct worker_event {
 int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt, int length,
                  err *e) MUST_CHECK;
 
-/* Cancels what runs and waits up to `seconds` for the thread. False: it is still inside a long operation; the
- * worker and what it uses (denoiser, prompt) then stay alive, and the process should end without freeing
+/* Cancels what runs and waits up to `seconds` for the threads. False: one is still inside a long operation;
+ * the worker and what it uses (denoiser, prompt) then stay alive, and the process should end without freeing
  * them. NULL is fine. */
 bool worker_stop(worker *w, double seconds);
 

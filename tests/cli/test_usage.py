@@ -9,15 +9,15 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from support import Checks, tabes
+from support import ENV, Checks, tabes
 
 LLADA = "tests/vectors/llada"
 RUN = ["run", "-m", LLADA, "--prompt-tokens", "[1,2,3]", "--length", "4"]
 SCORE = ["score", "-m", LLADA, "--tokens", "[1,47,47,2]"]
 
 
-def refused(c, args, needle, stdin=b"", code=2):
-    got, out, message = tabes(*args, stdin=stdin)
+def refused(c, args, needle, stdin=b"", code=2, env=None):
+    got, out, message = tabes(*args, stdin=stdin, env=env)
     what = "tabes " + " ".join(map(str, args))[:100]
     c.check(got == code, f"{what}: exit code {got}, expected {code}: {message.strip()}")
     c.check(out == "", f"{what}: prints on standard output: {out[:80]!r}")
@@ -35,7 +35,8 @@ def bad_usage(c):
             (RUN + ["extra"], "unexpected argument"), (RUN + ["--length", "-1"], "--length"),
             (RUN + ["--length", "4x"], "--length"), (RUN + ["--length", "1e3"], "--length"),
             (RUN + ["--seed", "-1"], "--seed"), (RUN + ["--seed", "99999999999999999999"], "--seed"),
-            (RUN + ["--threads", 0], "--threads"), (RUN + ["--device", "cuda"], "built without"),
+            (RUN + ["--threads", 0], "--threads"), (RUN + ["--precision", "f64"], "expected auto, f32 or bf16"),
+            (RUN + ["--device", "cpu", "--precision", "bf16"], "float32 only"),
             (RUN + ["--policy", "magic"], "unknown policy 'magic'"), (RUN + ["--policy", "boe,margin"], "at most 1"),
             (RUN + ["--policy", "boe", "--rho", 1.5], "rho"), (RUN + ["--policy", "boe", "--rho", "nan"], "rho"),
             (RUN + ["--policy", "boe", "--rho", "half"], "rho"), (RUN + ["--policy", "boe", "--rho", ""], "rho"),
@@ -54,6 +55,23 @@ def bad_usage(c):
             (["tokenize", "-m", "story", "a", "b"], "more than one TEXT"),
     ):
         refused(c, args, needle)
+
+
+def devices(c):
+    """Names are checked for their form; what is not there is one line with a way out, and auto does without."""
+    for name in ("gpu7", "", "CPU", "cuda:", "cuda:x", "cuda:-1", "cuda:1234", "cuda0", "cuda:0 "):
+        refused(c, RUN + ["--device", name], "expected auto, cpu, cuda or cuda:N")
+    for module in ("/nonexistent", "./README.md"):
+        env = dict(ENV, TABES_CUDA_MODULE=module)
+        for name in ("cuda", "cuda:3"):
+            for args in (RUN, SCORE, ["info", "-m", LLADA], ["open", "-m", "sudoku"]):
+                refused(c, args + ["--device", name], "use --device cpu", env=env)
+        for name in ("auto", "cpu"):
+            code, out, message = tabes(*RUN, "--device", name, "-q", env=env)
+            c.check(code == 0 and len(json.loads(out)) == 7 and message == "", f"--device {name}: {code} {message!r}")
+    code, out, _ = tabes("info", "-m", LLADA, "--device", "cpu", "--json")
+    got = json.loads(out)
+    c.check((got["device"], got["precision"], got["device_memory"]) == ("cpu", "f32", None), f"info of the CPU: {out}")
 
 
 def bad_tokens(c):
@@ -210,6 +228,7 @@ def policy_table(c):
 def main():
     c = Checks("cli usage")
     bad_usage(c)
+    devices(c)
     bad_tokens(c)
     with tempfile.TemporaryDirectory() as folder:
         bad_texts(c, folder)

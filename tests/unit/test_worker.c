@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "fake_denoiser.h"
+#include "fake_gpu.h"
 #include "tui/worker.h"
 
 enum { N = 10, SECONDS = 30 };
@@ -38,10 +38,7 @@ static void open_pane(worker *w, int pane, const char *name) {
 }
 
 /* Both panes to the end, each step committed as soon as it is proposed. */
-static void test_two_decodes(void **state) {
-    (void)state;
-    fake *f = fake_new(false, 64);
-    worker *w = start(&f->base);
+static void decode_both(worker *w, k_memory *memory, char sharing[400]) {
     open_pane(w, 0, "confidence");
     open_pane(w, 1, "boe");
     int opened = 0, steps[2] = {0}, done = 0;
@@ -49,7 +46,12 @@ static void test_two_decodes(void **state) {
     while (done < 2 && next_event(w, &ev)) {
         opened += ev.kind == EVENT_OPENED;
         CHECK(ev.kind == EVENT_OPENED || ev.kind == EVENT_PROPOSED);
-        if (ev.kind == EVENT_OPENED) CHECK(ev.head.n_tokens == N && ev.head.start[0] == FAKE_MASK);
+        if (ev.kind == EVENT_OPENED) {
+            CHECK(ev.head.n_tokens == N && ev.head.start[0] == FAKE_MASK);
+            snprintf(sharing, 400, "%s", ev.msg);
+        } else {
+            *memory = ev.memory;
+        }
         if (ev.kind == EVENT_PROPOSED && ev.rec) {
             CHECK(ev.rec->step == steps[ev.pane]);
             CHECK(ev.rec->n_observed + ev.rec->n_cand > 0);
@@ -60,9 +62,155 @@ static void test_two_decodes(void **state) {
         worker_event_release(&ev);
     }
     CHECK(opened == 2 && done == 2 && steps[0] == 7 && steps[1] == 7);
+}
+
+static void test_two_decodes(void **state) {
+    (void)state;
+    fake *f = fake_new(false, 64);
+    worker *w = start(&f->base);
+    k_memory memory;
+    char sharing[400];
+    decode_both(w, &memory, sharing);
+    CHECK(memory.total_bytes == 0 && !sharing[0]);
     CHECK(worker_stop(w, SECONDS));
     denoiser_close(&f->base);
 }
+
+/* Lanes --------------------------------------------------------------- */
+
+/* Two panes are inside the network at the same time, and come to the same end as on one thread. */
+static void test_overlap(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    gpu.company = 2;
+    worker *w = start(&f->base);
+    k_memory memory;
+    char sharing[400];
+    decode_both(w, &memory, sharing);
+    CHECK(memory.total_bytes == 80000000000 && !sharing[0]);
+    CHECK(worker_stop(w, SECONDS));
+    CHECK(gpu.most == 2);
+    CHECK(gpu.forks == 1 && gpu.closed == 1); /* the fork is closed, the denoiser is not */
+    denoiser_close(&f->base);
+}
+
+/* Without a fork the panes take turns, and say why. */
+static void test_no_fork(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    gpu.refuse_fork = true;
+    worker *w = start(&f->base);
+    k_memory memory;
+    char sharing[400];
+    decode_both(w, &memory, sharing);
+    CHECK(strstr(sharing, "take turns") && strstr(sharing, "33 MB more needed"));
+    CHECK(worker_stop(w, SECONDS));
+    CHECK(gpu.most == 1 && gpu.forks == 0 && gpu.closed == 0);
+    denoiser_close(&f->base);
+}
+
+/* Until n forwards are inside; a test that waits in vain fails. */
+static void wait_inside(int n) {
+    for (int i = 0; i < SECONDS * 1000 && gpu_inside() != n; i++) poll(NULL, 0, 1);
+    CHECK(gpu_inside() == n);
+}
+
+/* Cancelling reaches both lanes; opening a pane again ends only what that pane computes. */
+static void test_cancel_lanes(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    gpu.hold = true;
+    worker *w = start(&f->base);
+    worker_event ev;
+    int opened = 0, cancelled[2] = {0};
+    open_pane(w, 0, "confidence");
+    open_pane(w, 1, "boe");
+    wait_inside(2);
+    worker_cancel(w);
+    while (cancelled[0] + cancelled[1] < 2 && next_event(w, &ev)) {
+        opened += ev.kind == EVENT_OPENED;
+        if (ev.kind == EVENT_CANCELLED) cancelled[ev.pane]++;
+        worker_event_release(&ev);
+    }
+    CHECK(opened == 2 && cancelled[0] == 1 && cancelled[1] == 1);
+
+    worker_propose(w, 0);
+    worker_propose(w, 1);
+    wait_inside(2);
+    open_pane(w, 0, "margin");
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_OPENED && ev.pane == 0 && !strcmp(ev.head.policy, "margin"));
+    worker_event_release(&ev);
+    wait_inside(2); /* the new session of pane 0, and still pane 1 */
+    CHECK(!worker_next(w, &ev));
+    gpu_hold(false);
+    bool proposed[2] = {false, false};
+    for (int i = 0; i < 2; i++) {
+        CHECK(next_event(w, &ev) && ev.kind == EVENT_PROPOSED && ev.rec && ev.rec->step == 0);
+        proposed[ev.pane] = true;
+        worker_event_release(&ev);
+    }
+    CHECK(proposed[0] && proposed[1]);
+
+    gpu_hold(true);
+    worker_propose(w, 0);
+    worker_propose(w, 1);
+    wait_inside(2);
+    CHECK(worker_stop(w, SECONDS));
+    CHECK(gpu.closed == 1 && gpu.inside == 0);
+    denoiser_close(&f->base);
+}
+
+/* Failures ------------------------------------------------------------ */
+
+/* What could not be computed for want of memory is computed when asked for again. */
+static void test_out_of_memory(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    worker *w = start(&f->base);
+    worker_event ev;
+    open_pane(w, 0, "confidence");
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_OPENED);
+    worker_event_release(&ev);
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_PROPOSED && ev.rec);
+    gpu_fail(2, ERR_NO_MEMORY, "cuda:0: out of memory: 512 MB more needed, 20 MB free");
+    worker_commit(w, 0, ev.rec);
+    worker_event_release(&ev);
+    for (int i = 0; i < 2; i++) {
+        CHECK(next_event(w, &ev) && ev.kind == EVENT_FAILED && !ev.opening && strstr(ev.msg, "20 MB free"));
+        CHECK(ev.memory.total_bytes == 80000000000);
+        worker_event_release(&ev);
+        worker_propose(w, 0);
+    }
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_PROPOSED && ev.rec && ev.rec->step == 1);
+    worker_event_release(&ev);
+    CHECK(worker_stop(w, SECONDS));
+    denoiser_close(&f->base);
+}
+
+/* A lost device answers every request with the reason, and the worker still ends. */
+static void test_lost_device(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    worker *w = start(&f->base);
+    worker_event ev;
+    gpu_fail(1000, ERR_NO_DEVICE, "cuda:0: the device was lost during linear");
+    open_pane(w, 0, "confidence");
+    open_pane(w, 1, "boe");
+    int opened = 0, failed[2] = {0};
+    while (failed[0] + failed[1] < 6 && next_event(w, &ev)) {
+        opened += ev.kind == EVENT_OPENED;
+        if (ev.kind == EVENT_FAILED) {
+            CHECK(!ev.opening && strstr(ev.msg, "lost during linear"));
+            if (++failed[ev.pane] < 3) worker_propose(w, ev.pane);
+        }
+        worker_event_release(&ev);
+    }
+    CHECK(opened == 2 && failed[0] == 3 && failed[1] == 3);
+    CHECK(worker_stop(w, SECONDS));
+    denoiser_close(&f->base);
+}
+
+/* Commands ------------------------------------------------------------ */
 
 /* An answer for every request, whatever is cancelled; and stopping in the middle. */
 static void test_cancel(void **state) {
@@ -144,9 +292,10 @@ static void test_failure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_decodes),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_reopen),
+        cmocka_unit_test(test_two_decodes),   cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_no_fork),       cmocka_unit_test(test_cancel_lanes),
+        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_lost_device),
+        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_reopen),
         cmocka_unit_test(test_failure),
     };
     return finish("worker", cmocka_run_group_tests(tests, NULL, NULL));

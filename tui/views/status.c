@@ -90,7 +90,7 @@ static int draw_right(const app *a, cells *g, rect r) {
     char text[160];
     int used = 0;
     if (rec) used += snprintf(text, sizeof text, "%.0f ms  ", rec->ms);
-    used += snprintf(text + used, sizeof text - (size_t)used, "NFE %g  %s", t.nfe, p->traj->head.device);
+    used += snprintf(text + used, sizeof text - (size_t)used, "NFE %g", t.nfe);
     if (a->recorded) snprintf(text + used, sizeof text - (size_t)used, "  recorded");
     int x = rect_end(r) - 1 - cells_measure(text);
     cells_text(g, x, r.y, rect_end(r), look(a, STYLE_BAR), text);

@@ -1,20 +1,35 @@
 /* title.c - the top line: what is decoded; and the title of each pane: which policy. */
+#include <string.h>
+
 #include "engine/base/clock.h"
 #include "tui/view.h"
 
+/* Where it runs or was run; of a GPU also the precision and, when live, how much of its memory is taken. */
+static bool put_device(pen *w, const trajectory *t) {
+    const k_memory *m = &w->a->memory;
+    if (!t || !t->head.device[0]) return true;
+    if (!strcmp(t->head.device, "cpu")) return pen_text(w, STYLE_DIM, "  cpu");
+    if (!m->total_bytes) return pen_text(w, STYLE_DIM, "  %s %s", t->head.device, t->head.precision);
+    return pen_text(w, STYLE_DIM, "  %s %s %.1f/%.1f GB", t->head.device, t->head.precision,
+                    (double)(m->total_bytes - m->free_bytes) / 1e9, (double)m->total_bytes / 1e9);
+}
+
+/* Fields drop from the right; the status line has the masks that are left, too. */
 static void draw_title(const app *a, int i, cells *g, rect r) {
     (void)i;
     const trajectory *t = app_pane(a, 0)->traj;
-    style dim = look(a, STYLE_DIM);
     const char *right = a->model ? "live" : "replay";
-    int end = rect_end(r) - cells_measure(right) - 2;
-    int x = cells_text(g, r.x + 1, r.y, end, look(a, STYLE_TITLE), "tabes");
+    pen w = pen_at(a, g, r, 0);
+    w.end -= cells_measure(right) + 2;
+    pen_text(&w, STYLE_TITLE, "tabes");
     if (t) {
-        x = cells_printf(g, x + 2, r.y, end, look(a, STYLE_PLAIN), "%s", t->head.model_name);
-        cells_printf(g, x + 2, r.y, end, dim, "%s  %s  %d tokens, %d to unmask", t->head.model_arch,
-                     t->head.dtype, t->head.n_tokens, rank_max(app_pane(a, 0)));
+        w.x = cells_printf(g, w.x + 2, w.y, w.end, look(a, STYLE_PLAIN), "%s", t->head.model_name);
+        (void)(pen_text(&w, STYLE_DIM, "  %s  %s", t->head.model_arch, t->head.dtype) &&
+               put_device(&w, app_pane(a, a->focus)->traj) &&
+               pen_text(&w, STYLE_DIM, "  %d tokens", t->head.n_tokens) &&
+               pen_text(&w, STYLE_DIM, ", %d to unmask", rank_max(app_pane(a, 0))));
     }
-    cells_text(g, end + 1, r.y, rect_end(r), dim, right);
+    cells_text(g, w.end + 1, r.y, rect_end(r), look(a, STYLE_DIM), right);
 }
 
 const view view_title = {"title", draw_title};

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""The public command on a device other than the CPU: the one that TABES_DEVICE names, emulated or real. A decode comes
+out as on the CPU, recordings are compared across devices, and a device that is too small, runs dry or is lost ends with
+one line. Skipped without TABES_DEVICE."""
+import json
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from support import ENV, TABES, Checks, tabes
+
+DEVICE = os.environ.get("TABES_DEVICE", "")
+LLADA = ["-m", "tests/vectors/llada"]
+RUN = ["run", *LLADA, "--prompt-tokens", "[5,6,47,8]", "--length", 8, "--tokens-out", "-q"]
+THERE = ["--device", DEVICE]
+
+
+def info(c):
+    code, out, message = tabes("info", *LLADA, *THERE, "--json")
+    if not c.check(code == 0, f"info: {message}"):
+        return {}
+    got = json.loads(out)
+    memory = got["device_memory"]
+    c.check(got["device"].startswith("cuda:") and got["device_title"] and got["precision"] == "f32", f"info: {out}")
+    c.check(0 < memory["used_bytes"] <= memory["total_bytes"] and memory["free_bytes"] < memory["total_bytes"],
+            f"memory: {memory}")
+    text = tabes("info", *LLADA, *THERE, "--precision", "bf16")[1]
+    c.check(f"{got['device']} ({got['device_title']}), activations in bf16" in text and " GB free" in text, f"info: {text}")
+    return got
+
+
+def recordings(c, folder):
+    files = {}
+    for policy in ("confidence", "boe"):
+        results = []
+        for name, where in (("cpu", ["--device", "cpu"]), ("f32", THERE), ("bf16", [*THERE, "--precision", "bf16"])):
+            files[policy, name] = f"{folder}/{policy}-{name}.jsonl"
+            code, out, message = tabes(*RUN, "--policy", policy, *where, "--record", files[policy, name])
+            c.check(code == 0 and message == "", f"run --policy {policy} on {name}: {code} {message!r}")
+            results.append(out)
+        c.check(results[0] == results[1], f"{policy}: the same tokens as on the CPU: {results}")
+        code, out, _ = tabes("verify", files[policy, "f32"], *LLADA, *THERE)
+        c.check(code == 0 and out.startswith("same: ") and out.count("\n") == 1, f"{policy}: on its own device: {out!r}")
+        code, out, _ = tabes("verify", files[policy, "cpu"], *LLADA, *THERE)
+        c.check(code == 0 and "recorded on cpu in f32, run again on cuda:" in out, f"{policy}: from the CPU: {out!r}")
+        code, out, _ = tabes("verify", files[policy, "bf16"], *LLADA, "--device", "cpu", "--json")
+        got = json.loads(out)
+        c.check(code in (0, 1) and got["recorded_on"]["precision"] == "bf16" and got["run_on"]["device"] == "cpu",
+                f"{policy}: from bf16: {out!r}")
+
+
+def terminal_output(args):
+    """What the command writes to standard error when that is a terminal."""
+    ours, theirs = pty.openpty()
+    p = subprocess.Popen([TABES, *map(str, args)], stdout=subprocess.DEVNULL, stderr=theirs, env=ENV)
+    os.close(theirs)
+    out = b""
+    try:
+        while True:
+            part = os.read(ours, 4096)
+            if not part:
+                break
+            out += part
+    except OSError:  # Linux: the other end is closed
+        pass
+    os.close(ours)
+    p.wait(60)
+    return out.decode()
+
+
+def progress(c):
+    shown = [a for a in RUN if a != "-q"] + ["--policy", "confidence", *THERE]
+    out = terminal_output(shown)
+    c.check("weights to cuda:" in out and " GB" in out.split("weights to", 1)[1], f"progress on a terminal: {out!r}")
+    c.check("\r\033[K" in out.rsplit("weights to", 1)[1], f"progress is cleared: {out!r}")
+    c.check(terminal_output([*shown, "-q"]) == "", "-q shows none")
+    c.check(tabes(*shown)[2] == "", "no progress in a pipe")
+    c.check("weights to" not in terminal_output([*shown, "--device", "cpu"]), "none to the CPU")
+
+
+def screen(c):
+    code, out, message = tabes("open", *LLADA, *THERE, "--prompt-tokens", "[1,47,47,2]", "--keys", "c", "--dump-screen",
+                               "80x24")
+    c.check(code == 0 and " f32 " in out and " GB" in out and out.count("step 2/2") >= 2, f"the workbench: {out}{message}")
+
+
+def trouble(c, folder):
+    """What only an emulated device can be asked for."""
+    def emulated(*args, **settings):
+        env = dict(ENV, **{f"TABES_EMULATOR_{k}": str(v) for k, v in settings.items()})
+        code, out, message = tabes(*args, env=env)
+        return code, out, [line for line in message.splitlines() if not line.startswith("emulator: ")]
+
+    code, out, lines = emulated(*RUN, *THERE, MEMORY=50_000_000)
+    c.check(code == 1 and out == "" and len(lines) == 1 and "too small" in lines[0] and "--device cpu" in lines[0],
+            f"too little memory: {code} {lines}")
+    code, out, lines = emulated(*RUN, "--device", "cuda:5")
+    c.check(code == 2 and len(lines) == 1 and "no such device" in lines[0], f"a device that is not there: {code} {lines}")
+    code, out, lines = emulated(*RUN, *THERE, FAIL_AFTER=10)
+    c.check(code == 1 and out == "" and len(lines) == 1 and "lost" in lines[0], f"lost at the first step: {code} {lines}")
+    record = f"{folder}/lost.jsonl"
+    code, out, lines = emulated(*RUN, *THERE, "--policy", "confidence", "--record", record, FAIL_AFTER=100)
+    c.check(code == 1 and out == "" and len(lines) == 1 and "lost" in lines[0], f"lost while running: {code} {lines}")
+    with open(record) as f:
+        kinds = [json.loads(line) for line in f]
+    c.check(len(kinds) > 2 and kinds[-1]["type"] == "closing" and not kinds[-1]["complete"], "its steps are kept")
+    open_lost = ["open", *LLADA, *THERE, "--prompt-tokens", "[1,47,47,47,47,2]", "--policy", "confidence"]
+    code, out, _ = emulated(*open_lost, "--keys", "css", "--dump-screen", "120x34", FAIL_AFTER=60)
+    c.check(code == 0 and "was lost during" in out and "confidence: cuda:" in out, f"lost in the workbench: {code} {out}")
+
+
+def main():
+    c = Checks("cli device")
+    if not DEVICE:
+        print("cli device: skipped: TABES_DEVICE names no device to compare with the CPU")
+        sys.exit(77)
+    about = info(c)
+    with tempfile.TemporaryDirectory() as folder:
+        recordings(c, folder)
+        progress(c)
+        screen(c)
+        if "emulated" in about.get("device_title", ""):
+            trouble(c, folder)
+    c.finish()
+
+
+main()
