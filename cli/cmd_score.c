@@ -168,20 +168,25 @@ static int open_decision(scores *s, err *e) {
     s->rec->step = T - (int)t;
     s->rec->t = (int)t;
     s->rec->T = T;
-    s->dec = (decision){.state = {.d = s->m.d,
-                                  .p = s->p,
-                                  .tokens = s->tokens,
-                                  .n_tokens = s->n_tokens,
-                                  .masked = s->rec->masked,
-                                  .n_masked = n,
-                                  .cancel = &cli_cancelled},
-                        .params = &c->params,
-                        .step = s->rec->step,
-                        .t = (int)t,
-                        .T = T,
-                        .budget = budget < n ? budget : n,
-                        .seed = s->args.seed,
-                        .rec = s->rec};
+    s->dec =
+        (decision){.state = {.d = s->m.d,
+                             .p = s->p,
+                             .tokens = s->tokens,
+                             .n_tokens = s->n_tokens,
+                             .masked = s->rec->masked,
+                             .n_masked = n,
+                             .cancel = &cli_cancelled},
+                   .params = &c->params,
+                   .step = s->rec->step,
+                   .t = (int)t,
+                   .T = T,
+                   .budget = budget < n ? budget : n,
+                   .seed = s->args.seed,
+                   .proposer = {s->p, denoiser_get_info(s->m.d)->n_vocab,
+                                param_real(&c->params, "temperature"), s->args.seed, s->rec->step, NULL, 0},
+                   .rec = s->rec};
+    rc = proposer_reads_logits(&s->dec.proposer) ? pass_read(s->p, NULL, 0, e) : 0;
+    if (rc) return rc;
     return c->policy->score(&s->dec, e);
 }
 

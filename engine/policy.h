@@ -8,6 +8,7 @@
 #define TABES_POLICY_H
 
 #include "engine/param.h"
+#include "engine/proposal.h"
 #include "engine/record.h"
 #include "engine/score.h"
 
@@ -15,7 +16,9 @@
 typedef struct decision {
     score_state state;
     const param_set *params;
-    int step, t, T, budget; /* budget = tokens to write now, <= n_masked */
+    int step, t, T,
+        budget; /* step: decode steps before this one; budget: tokens to write now, <= those in scope */
+    proposer proposer; /* what a position would be given */
     uint64_t seed;
     step_record *rec; /* cand, score, tis, gate, penalty, ... go here, in rec->mem */
     score_cost cost;

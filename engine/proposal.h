@@ -1,19 +1,33 @@
-/* proposal.h - which token a position would get (policies.md "llada" rule): argmax z + T·Gumbel.
+/* proposal.h - which token a position would be given: the most probable, or a sample by Gumbel noise.
  *
- * Noise is drawn in double from (seed, step, position, token), so a proposal depends on nothing else.
- * The probability handed back is π of the token, without noise and without temperature.
+ * Temperature scales the noise: argmax z(v) - T·ln(-ln U_v) in double is a draw from softmax(z/T)
+ * (LLaDA's rule). Banned tokens cannot be proposed; probabilities are of the raw softmax all the same.
  */
 #ifndef TABES_PROPOSAL_H
 #define TABES_PROPOSAL_H
 
 #include "engine/denoiser.h"
+#include "engine/record.h"
+
+typedef struct proposer {
+    const pass *p;
+    int n_vocab;
+    double temperature;
+    uint64_t seed;
+    int step;
+    const step_ban *bans;
+    int n_bans;
+} proposer;
 
 typedef struct proposal {
-    int32_t token;
-    double p;
+    int32_t token; /* -1: every token is banned here */
+    double p;      /* π(token), without noise */
 } proposal;
 
-/* For row `row` of the pass. Temperature 0: the argmax, lowest id on ties. */
-proposal propose_token(const pass *p, int row, int n_vocab, double temperature, uint64_t seed, int step);
+/* Whether proposals read whole rows of logits, which pass_read must have brought before. */
+bool proposer_reads_logits(const proposer *r);
+
+/* Row `row` of the pass. Depends on (seed, step, position, token) and the logits alone. */
+proposal propose_token(const proposer *r, int row);
 
 #endif

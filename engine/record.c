@@ -8,7 +8,7 @@
 #include "engine/base/mem.h"
 
 const char *step_kind_name(step_kind k) {
-    static const char *const names[N_STEP_KINDS] = {"decode", "force", "remask"};
+    static const char *const names[N_STEP_KINDS] = {"decode", "force", "remask", "setting"};
     assert(k >= 0 && k < N_STEP_KINDS);
     return names[k];
 }
@@ -31,6 +31,16 @@ void record_unref(const step_record *r) {
     arena mem = mine->mem;
     free(mine);
     arena_release(&mem);
+}
+
+bool record_set_setting(step_record *r, const step_setting *s) {
+    step_setting *copy = arena_copy(&r->mem, s, 1, sizeof *copy);
+    if (!copy) return false;
+    copy->bans = arena_copy(&r->mem, s->bans, (size_t)s->n_bans, sizeof *s->bans);
+    copy->pins = arena_copy(&r->mem, s->pins, (size_t)s->n_pins, sizeof *s->pins);
+    copy->extra_json = s->extra_json ? arena_strdup(&r->mem, s->extra_json) : NULL;
+    r->setting = copy;
+    return copy->bans && copy->pins && (copy->extra_json || !s->extra_json);
 }
 
 /* Index of `pos` in ascending a[0..n), or -1. */

@@ -16,15 +16,37 @@
 #include <stdint.h>
 
 #include "engine/base/arena.h"
+#include "engine/param.h"
 
 typedef enum step_kind {
-    STEP_DECODE, /* chosen by the policy */
-    STEP_FORCE,  /* a person wrote tokens */
-    STEP_REMASK, /* positions put back to the mask by a person */
+    STEP_DECODE,  /* chosen by the policy */
+    STEP_FORCE,   /* a person wrote tokens */
+    STEP_REMASK,  /* positions put back to the mask by a person */
+    STEP_SETTING, /* a person changed how the decode goes on: policy, parameters, bans, pins */
     N_STEP_KINDS
 } step_kind;
 
-const char *step_kind_name(step_kind k); /* "decode", "force", "remask" */
+const char *step_kind_name(step_kind k); /* "decode", "force", "remask", "setting" */
+
+/* A token that may not be written, at one position or (pos -1) anywhere. Scores and entropies do not see it.
+ */
+typedef struct step_ban {
+    int pos;
+    int32_t token;
+} step_ban;
+
+/* How a decode goes on: all of it, so that the last one before a state is what holds there. Pinned positions
+ * stay as they are: masked ones are not written, written ones not put back. */
+typedef struct step_setting {
+    char policy[32];
+    param_set params;
+    int T; /* planned number of decode steps of the whole session, as of now */
+    int n_bans;
+    const step_ban *bans;
+    int n_pins;
+    const int *pins;        /* ascending */
+    const char *extra_json; /* parameters that only a later version knows, a JSON object; or NULL */
+} step_setting;
 
 enum { RECORD_TOP_K = 8 };
 
@@ -78,6 +100,9 @@ typedef struct step_record {
     int n_writes;
     const step_write *writes;
 
+    const step_setting *setting; /* of a STEP_SETTING; NULL otherwise. It writes nothing. */
+    const char *note;            /* a person's words about this step, UTF-8; or NULL */
+
     /* Cost of the step. */
     double nfe;            /* denoiser forwards, row-restricted ones as fractions */
     int64_t backward_rows; /* as the kernels counted them */
@@ -95,6 +120,9 @@ typedef struct step_record {
 step_record *record_new(void);
 const step_record *record_ref(const step_record *r);
 void record_unref(const step_record *r); /* NULL is fine */
+
+/* A copy of a setting in the record's memory; false when memory is short. */
+bool record_set_setting(step_record *r, const step_setting *s);
 
 /* Index of pos in masked[] / cand[] / observed[], or -1. */
 int record_masked_index(const step_record *r, int pos);

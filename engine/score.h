@@ -41,6 +41,8 @@ typedef struct score_state {
     int n_tokens;
     const int *masked;
     int n_masked;
+    const bool *scope; /* [n_masked] which of them may be written now; NULL: all. Candidates and the uncertain
+                          rows come from these; objectives are over all masks */
     const atomic_bool *cancel;
 } score_state;
 
@@ -50,8 +52,8 @@ typedef struct score_cost {
     k_counts counts;       /* raw kernel counts */
 } score_cost;
 
-/* Candidates C (boe.md "The score" 1): indices into masked[], ascending; r = min(n, max(b, ceil(rho·n))).
- * out holds n_masked ints. Ties go to the lower position. */
+/* Candidates C (boe.md "The score" 1): indices into masked[], ascending; r = min(n, max(b, ceil(rho·n))) of
+ * the n masks in scope. out holds n_masked ints. Ties go to the lower position. */
 int score_candidates(const score_state *s, cand_rule rule, double rho, int budget, int *out);
 
 /* Options of a triple beyond its name. alpha: strength of `soft` (1); path_points: n of `mid` (1). */

@@ -18,11 +18,14 @@ static double by_certainty(const void *ctx, int i) {
 
 int score_candidates(const score_state *s, cand_rule rule, double rho, int budget, int *out) {
     static rank_key *const keys[] = {by_confidence, by_margin, by_certainty, by_confidence};
-    int n = s->n_masked;
+    rank_order(keys[rule], s->p, s->n_masked, out);
+    int n = 0;
+    for (int i = 0; i < s->n_masked; i++) {
+        if (!s->scope || s->scope[out[i]]) out[n++] = out[i];
+    }
     double share = ceil(rho * n);
     int r = share > budget ? (int)share : budget;
     if (r > n || rule == CAND_ALL) r = n;
-    rank_order(keys[rule], s->p, n, out);
     rank_ascending(out, r);
     return r;
 }

@@ -71,12 +71,16 @@ static double by_entropy(const void *ctx, int i) {
     return pass_stats(ctx, i)->entropy;
 }
 
-/* U: the |C| masked positions of highest entropy. */
+/* U: the |C| masked positions in scope of highest entropy. */
 static int add_uncertain(scoring *c, bool *has, err *e) {
     int *order = scoring_new(c, (size_t)c->s->n_masked, sizeof *order, e);
     if (!order) return ERR_NO_MEMORY;
     rank_order(by_entropy, c->s->p, c->s->n_masked, order);
-    for (int i = 0; i < c->n; i++) has[c->s->masked[order[i]]] = true;
+    for (int i = 0, n = 0; i < c->s->n_masked && n < c->n; i++) {
+        if (c->s->scope && !c->s->scope[order[i]]) continue;
+        has[c->s->masked[order[i]]] = true;
+        n++;
+    }
     return 0;
 }
 

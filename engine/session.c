@@ -18,12 +18,20 @@
 struct session {
     denoiser *d;
     const denoiser_info *info;
-    session_opts o; /* prompt is not kept */
+    session_opts o; /* as opened; prompt is not kept */
     int32_t *start, *tokens;
-    int n, m0; /* tokens; masks at the start */
-    int T, k;
-    int *masked; /* scratch, [n] each */
-    int n_masked;
+    int n, m0;      /* tokens; masks at the start */
+    int k, decoded; /* records so far, decode steps among them */
+    /* What holds now. */
+    const policy *policy;
+    param_set params;
+    int T;
+    step_ban *bans;
+    int n_bans;
+    bool *pinned; /* [n] */
+    int *masked;  /* scratch, [n] each */
+    bool *scope;
+    int n_masked, n_scope;
     row_ref *rows;
     pass *p;
 };
@@ -67,11 +75,26 @@ static int allocate(session *s, err *e) {
     size_t n = (size_t)s->n;
     s->start = mem_new(n, sizeof *s->start);
     s->tokens = mem_new(n, sizeof *s->tokens);
+    s->pinned = mem_new(n, sizeof *s->pinned);
     s->masked = mem_new(n, sizeof *s->masked);
+    s->scope = mem_new(n, sizeof *s->scope);
     s->rows = mem_new(n, sizeof *s->rows);
     s->p = pass_new();
-    if (s->start && s->tokens && s->masked && s->rows && s->p) return 0;
+    if (s->start && s->tokens && s->pinned && s->masked && s->scope && s->rows && s->p) return 0;
     return err_set(e, ERR_NO_MEMORY, "out of memory for a session of %d tokens", s->n);
+}
+
+int session_planned(const param_set *params, int decoded, int n_masked) {
+    int steps = param_int(params, "steps"), budget = param_int(params, "budget");
+    return steps ? steps : decoded + (n_masked + budget - 1) / budget;
+}
+
+static void as_opened(session *s) {
+    s->policy = s->o.policy;
+    s->params = s->o.params;
+    s->T = session_planned(&s->params, 0, s->m0);
+    s->n_bans = 0;
+    memset(s->pinned, 0, (size_t)s->n * sizeof *s->pinned);
 }
 
 static void lay_out(session *s) {
@@ -80,9 +103,8 @@ static void lay_out(session *s) {
         s->m0 += s->start[i] == s->info->mask_id;
     }
     memcpy(s->tokens, s->start, (size_t)s->n * sizeof *s->tokens);
-    int steps = param_int(&s->o.params, "steps"), budget = param_int(&s->o.params, "budget");
-    s->T = steps ? steps : (s->m0 + budget - 1) / budget;
     s->o.prompt = NULL; /* borrowed for this call only */
+    as_opened(s);
 }
 
 int session_open(session **out, denoiser *d, const session_opts *o, err *e) {
@@ -108,7 +130,10 @@ void session_close(session *s) {
     pass_free(s->p);
     free(s->start);
     free(s->tokens);
+    free(s->bans);
+    free(s->pinned);
     free(s->masked);
+    free(s->scope);
     free(s->rows);
     free(s);
 }
@@ -123,27 +148,29 @@ int session_quota(int m0, int T, int budget, int k) {
 /* Tokens to write now. Steps whose share is 0 come last, when nothing is left to write; masks that a
  * person put back are written at the pace of the plan, at least one a step, also past its end. */
 static int quota_now(const session *s) {
-    int steps = param_int(&s->o.params, "steps"), budget = param_int(&s->o.params, "budget");
-    int b = session_quota(s->m0, steps, budget, s->k);
+    int steps = param_int(&s->params, "steps"), budget = param_int(&s->params, "budget");
+    int b = session_quota(s->m0, steps, budget, s->decoded);
     if (b < 1) b = 1;
-    return b < s->n_masked ? b : s->n_masked;
+    return b < s->n_scope ? b : s->n_scope;
 }
 
 static void find_masks(session *s) {
-    s->n_masked = 0;
+    s->n_masked = s->n_scope = 0;
     for (int i = 0; i < s->n; i++) {
         if (s->tokens[i] != s->info->mask_id) continue;
         s->rows[s->n_masked] = (row_ref){0, i};
+        s->scope[s->n_masked] = !s->pinned[i];
+        s->n_scope += !s->pinned[i];
         s->masked[s->n_masked++] = i;
     }
 }
 
 static int forward(session *s, err *e) {
-    const policy *p = s->o.policy;
+    const policy *p = s->policy;
     sequence seq = {s->tokens, s->n};
     forward_req q = {
         .seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = s->n_masked, .cancel = s->o.cancel};
-    q.keep = s->o.observe_tis || (p->keeps && p->keeps(&s->o.params));
+    q.keep = s->o.observe_tis || (p->keeps && p->keeps(&s->params));
     return denoiser_forward(s->d, &q, s->p, e);
 }
 
@@ -209,24 +236,28 @@ static int check_scores(const step_record *r, err *e) {
     return 0;
 }
 
-static step_write write_at(const session *s, const step_record *r, int i) {
+static int write_at(const decision *dec, int i, step_write *out, err *e) {
+    const step_record *r = dec->rec;
     int m = record_masked_index(r, r->cand[i]);
     assert(m >= 0);
-    double temperature = param_real(&s->o.params, "temperature");
-    proposal x = propose_token(s->p, m, s->info->n_vocab, temperature, s->o.seed, s->k);
-    return (step_write){.pos = r->cand[i], .token = x.token, .p = x.p, .score = r->score[i]};
+    proposal x = propose_token(&dec->proposer, m);
+    if (x.token < 0) return err_set(e, ERR_BAD_ARGUMENT, "position %d: every token is banned", r->cand[i]);
+    *out = (step_write){.pos = r->cand[i], .token = x.token, .p = x.p, .score = r->score[i]};
+    return 0;
 }
 
 /* The `budget` best scores, each with its token. */
-static int choose(const session *s, step_record *r, int budget, err *e) {
-    int rc = check_scores(r, e);
+static int choose(const session *s, const decision *dec, err *e) {
+    step_record *r = dec->rec;
+    int budget = dec->budget, rc = check_scores(r, e);
     if (rc) return rc;
     assert(r->n_cand >= budget);
     int *order = arena_new(&r->mem, (size_t)r->n_cand, sizeof *order);
     step_write *writes = arena_new(&r->mem, (size_t)budget, sizeof *writes);
     if (!order || !writes) return no_memory(s, e);
     rank_order(score_of, r, r->n_cand, order);
-    for (int i = 0; i < budget; i++) writes[i] = write_at(s, r, order[i]);
+    for (int i = 0; i < budget && !rc; i++) rc = write_at(dec, order[i], &writes[i], e);
+    if (rc) return rc;
     r->n_writes = budget;
     r->writes = writes;
     return 0;
@@ -263,15 +294,17 @@ static decision decide(session *s, step_record *r) {
     r->step = s->k;
     r->kind = STEP_DECODE;
     r->T = s->T;
-    r->t = s->T - s->k > 1 ? s->T - s->k : 1;
+    r->t = s->T - s->decoded > 1 ? s->T - s->decoded : 1;
     return (decision){
-        .state = {s->d, s->p, s->tokens, s->n, s->masked, s->n_masked, s->o.cancel},
-        .params = &s->o.params,
-        .step = s->k,
+        .state = {s->d, s->p, s->tokens, s->n, s->masked, s->n_masked, s->scope, s->o.cancel},
+        .params = &s->params,
+        .step = s->decoded,
         .t = r->t,
         .T = s->T,
         .budget = quota_now(s),
         .seed = s->o.seed,
+        .proposer = {s->p, s->info->n_vocab, param_real(&s->params, "temperature"), s->o.seed, s->decoded,
+                     s->bans, s->n_bans},
         .rec = r,
     };
 }
@@ -280,11 +313,10 @@ static int fill(session *s, step_record *r, err *e) {
     double begin = clock_now();
     decision dec = decide(s, r);
     int rc = forward(s, e);
-    bool samples = param_real(&s->o.params, "temperature") > 0;
-    if (!rc && samples) rc = pass_read(s->p, NULL, 0, e);
+    if (!rc && proposer_reads_logits(&dec.proposer)) rc = pass_read(s->p, NULL, 0, e);
     if (!rc) rc = record_known(s, r, e);
-    if (!rc) rc = s->o.policy->score(&dec, e);
-    if (!rc) rc = choose(s, r, dec.budget, e);
+    if (!rc) rc = s->policy->score(&dec, e);
+    if (!rc) rc = choose(s, &dec, e);
     if (rc) return rc;
     r->nfe = 1 + dec.cost.forwards;
     r->backward_rows = dec.cost.backward_rows;
@@ -299,7 +331,7 @@ static int fill(session *s, step_record *r, err *e) {
 int session_propose(session *s, const step_record **out, err *e) {
     *out = NULL;
     find_masks(s);
-    if (s->n_masked == 0) return 0;
+    if (s->n_scope == 0) return 0;
     step_record *r = record_new();
     if (!r) return no_memory(s, e);
     int rc = fill(s, r, e);
@@ -311,47 +343,92 @@ int session_propose(session *s, const step_record **out, err *e) {
     return 0;
 }
 
+static int check_write(const session *s, const step_record *r, const step_write *w, err *e) {
+    int32_t mask = s->info->mask_id;
+    if (w->pos < 0 || w->pos >= s->n || w->token < 0 || w->token >= s->info->n_vocab) {
+        return err_set(e, ERR_BAD_ARGUMENT, "step %d writes token %d at position %d of %d", r->step,
+                       (int)w->token, w->pos, s->n);
+    }
+    if ((w->token == mask) != (r->kind == STEP_REMASK)) {
+        return err_set(e, ERR_BAD_ARGUMENT, "step %d (%s) writes %s at position %d", r->step,
+                       step_kind_name(r->kind), w->token == mask ? "the mask" : "a token", w->pos);
+    }
+    if (r->kind == STEP_DECODE && s->tokens[w->pos] != mask) {
+        return err_set(e, ERR_BAD_ARGUMENT, "step %d writes position %d, which is not masked", r->step,
+                       w->pos);
+    }
+    return 0;
+}
+
 static int check_commit(const session *s, const step_record *r, err *e) {
     if (r->step != s->k) {
         return err_set(e, ERR_BAD_ARGUMENT, "step %d committed where step %d is next", r->step, s->k);
     }
-    int32_t mask = s->info->mask_id;
-    for (int i = 0; i < r->n_writes; i++) {
-        const step_write *w = &r->writes[i];
-        if (w->pos < 0 || w->pos >= s->n || w->token < 0 || w->token >= s->info->n_vocab) {
-            return err_set(e, ERR_BAD_ARGUMENT, "step %d writes token %d at position %d of %d", r->step,
-                           (int)w->token, w->pos, s->n);
-        }
-        if ((w->token == mask) != (r->kind == STEP_REMASK)) {
-            return err_set(e, ERR_BAD_ARGUMENT, "step %d (%s) writes %s at position %d", r->step,
-                           step_kind_name(r->kind), w->token == mask ? "the mask" : "a token", w->pos);
-        }
-        if (r->kind == STEP_DECODE && s->tokens[w->pos] != mask) {
-            return err_set(e, ERR_BAD_ARGUMENT, "step %d writes position %d, which is not masked", r->step,
-                           w->pos);
-        }
+    int rc = 0;
+    for (int i = 0; i < r->n_writes && !rc; i++) rc = check_write(s, r, &r->writes[i], e);
+    return rc;
+}
+
+/* Everything is checked before anything changes. */
+static int apply_setting(session *s, const step_setting *to, err *e) {
+    const policy *p = policy_find(to->policy);
+    if (!p) return err_set(e, ERR_BAD_ARGUMENT, "unknown policy %s", to->policy);
+    if (to->params.defs != p->params)
+        return err_set(e, ERR_BAD_ARGUMENT, "the parameters are not those of policy %s", p->name);
+    int rc = p->check ? p->check(&to->params, s->info, e) : 0;
+    if (rc) return rc;
+    for (int i = 0; i < to->n_pins; i++) {
+        if (to->pins[i] < 0 || to->pins[i] >= s->n)
+            return err_set(e, ERR_BAD_ARGUMENT, "position %d is pinned, of %d", to->pins[i], s->n);
     }
+    step_ban *bans = mem_copy(to->bans, (size_t)to->n_bans, sizeof *bans);
+    if (!bans) return err_set(e, ERR_NO_MEMORY, "out of memory for %d bans", to->n_bans);
+    free(s->bans);
+    s->bans = bans;
+    s->n_bans = to->n_bans;
+    memset(s->pinned, 0, (size_t)s->n * sizeof *s->pinned);
+    for (int i = 0; i < to->n_pins; i++) s->pinned[to->pins[i]] = true;
+    s->policy = p;
+    s->params = to->params;
+    s->T = to->T;
     return 0;
 }
 
 int session_commit(session *s, const step_record *r, err *e) {
     int rc = check_commit(s, r, e);
+    if (!rc && r->setting) rc = apply_setting(s, r->setting, e);
     if (rc) return rc;
     for (int i = 0; i < r->n_writes; i++) s->tokens[r->writes[i].pos] = r->writes[i].token;
     s->k++;
+    s->decoded += r->kind == STEP_DECODE;
     return 0;
 }
 
-int session_seek(session *s, const int32_t *tokens, int n, int k, err *e) {
-    if (n != s->n) return err_set(e, ERR_BAD_ARGUMENT, "a state of %d tokens in a session of %d", n, s->n);
-    if (k < 0) return err_set(e, ERR_BAD_ARGUMENT, "step %d", k);
-    for (int i = 0; i < n; i++) {
-        if (tokens[i] >= 0 && tokens[i] < s->info->n_vocab) continue;
+session_state session_state_of(const trajectory *t, int n, int32_t *tokens) {
+    trajectory_state(t, n, tokens);
+    return (session_state){.tokens = tokens,
+                           .n = t->head.n_tokens,
+                           .k = n,
+                           .decoded = trajectory_decoded(t, n),
+                           .setting = trajectory_setting(t, n)};
+}
+
+int session_seek(session *s, const session_state *to, err *e) {
+    if (to->n != s->n)
+        return err_set(e, ERR_BAD_ARGUMENT, "a state of %d tokens in a session of %d", to->n, s->n);
+    if (to->k < 0 || to->decoded < 0 || to->decoded > to->k)
+        return err_set(e, ERR_BAD_ARGUMENT, "step %d with %d decode steps before it", to->k, to->decoded);
+    for (int i = 0; i < to->n; i++) {
+        if (to->tokens[i] >= 0 && to->tokens[i] < s->info->n_vocab) continue;
         return err_set(e, ERR_BAD_ARGUMENT, "token %d at position %d is outside the vocabulary of %d",
-                       (int)tokens[i], i, s->info->n_vocab);
+                       (int)to->tokens[i], i, s->info->n_vocab);
     }
-    memmove(s->tokens, tokens, (size_t)n * sizeof *tokens);
-    s->k = k;
+    int rc = to->setting ? apply_setting(s, to->setting, e) : 0;
+    if (rc) return rc;
+    if (!to->setting) as_opened(s);
+    memmove(s->tokens, to->tokens, (size_t)to->n * sizeof *to->tokens);
+    s->k = to->k;
+    s->decoded = to->decoded;
     return 0;
 }
 

@@ -1,9 +1,10 @@
 /* session.h - one mutable decode: tokens, a policy, and the next decision.
  *
  * propose computes what the policy would do at the current state and returns the finished record;
- * commit applies a proposed record. Between the two a person can look, or discard it by calling
- * session_seek. A session belongs to one thread; close it before its denoiser. Randomness depends only
- * on (seed, step, position, token), so proposing twice gives the same record apart from timings.
+ * commit applies a proposed record, or an intervention (intervene.h). Between the two a person can
+ * look, or discard it by calling session_seek. A session belongs to one thread; close it before its
+ * denoiser. Randomness depends only on (seed, decode steps so far, position, token), so proposing
+ * twice gives the same record apart from timings, and an intervention does not shift later draws.
  */
 #ifndef TABES_SESSION_H
 #define TABES_SESSION_H
@@ -31,13 +32,23 @@ typedef struct session_opts {
 int session_open(session **out, denoiser *d, const session_opts *o, err *e) MUST_CHECK;
 void session_close(session *s);
 
-/* *out gets a reference the caller releases; NULL and 0 when nothing is masked (the decode is done).
- * ERR_CANCELLED leaves the session unchanged. */
+/* *out gets a reference the caller releases; NULL and 0 when nothing is left to write: no position is masked,
+ * or only pinned ones are. Any failure leaves the session unchanged. */
 int session_propose(session *s, const step_record **out, err *e) MUST_CHECK;
 int session_commit(session *s, const step_record *r, err *e) MUST_CHECK;
 
-/* Go to a given state: tokens [n] as they are before step k. */
-int session_seek(session *s, const int32_t *tokens, int n, int k, err *e) MUST_CHECK;
+/* A state to go to: tokens [n] as they are before record k, decode steps among the first k records, and what
+ * holds there (NULL: what the session was opened with). */
+typedef struct session_state {
+    const int32_t *tokens;
+    int n, k, decoded;
+    const step_setting *setting;
+} session_state;
+
+/* State n of a trajectory of this session; tokens [head.n_tokens] is room for it. */
+session_state session_state_of(const trajectory *t, int n, int32_t *tokens);
+
+int session_seek(session *s, const session_state *to, err *e) MUST_CHECK;
 
 bool session_done(const session *s);
 int session_step_index(const session *s);
@@ -49,5 +60,9 @@ void session_header(const session *s, traj_header *h);
 /* Tokens to write at step k of T when m0 masks were there at the start: m0/T, the remainder going one each to
  * the first steps, as the public samplers do. With T = 0: `budget` each step. */
 int session_quota(int m0, int T, int budget, int k);
+
+/* Planned decode steps T of a session with these parameters that has taken `decoded` of them and has n_masked
+ * masks left: the parameter `steps`, or as many as `budget` needs from here. */
+int session_planned(const param_set *params, int decoded, int n_masked);
 
 #endif

@@ -65,6 +65,10 @@ static int check_record(const trajectory *t, const step_record *r, err *e) {
     if ((int)r->kind < 0 || r->kind >= N_STEP_KINDS) {
         return err_set(e, ERR_BAD_FORMAT, "step %d is of unknown kind %d", r->step, (int)r->kind);
     }
+    if ((r->kind == STEP_SETTING) != (r->setting != NULL) || (r->setting && r->n_writes)) {
+        return err_set(e, ERR_BAD_FORMAT, "step %d (%s): only a setting has a setting, and it writes nothing",
+                       r->step, step_kind_name(r->kind));
+    }
     for (int i = 0; i < r->n_writes; i++) {
         int rc = check_write(t, r, i, e);
         if (rc) return rc;
@@ -133,6 +137,19 @@ int trajectory_written_at(const trajectory *t, int n, int pos, int *rank) {
     if (!w || w->token == t->head.mask_id) return -1;
     if (rank) *rank = (int)(w - t->records[step]->writes);
     return step;
+}
+
+const step_setting *trajectory_setting(const trajectory *t, int n) {
+    for (int k = (n < t->n_records ? n : t->n_records) - 1; k >= 0; k--) {
+        if (t->records[k]->setting) return t->records[k]->setting;
+    }
+    return NULL;
+}
+
+int trajectory_decoded(const trajectory *t, int n) {
+    int count = 0;
+    for (int k = 0; k < n && k < t->n_records; k++) count += t->records[k]->kind == STEP_DECODE;
+    return count;
 }
 
 traj_totals trajectory_totals(const trajectory *t, int n) {

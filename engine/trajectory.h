@@ -71,6 +71,13 @@ const step_record *trajectory_record_at(const trajectory *t, int n);
  * 0-based rank within that step. */
 int trajectory_written_at(const trajectory *t, int n, int pos, int *rank);
 
+/* What holds at state n: the setting of the last STEP_SETTING before it, or NULL (the header's policy and
+ * parameters, no bans, no pins). */
+const step_setting *trajectory_setting(const trajectory *t, int n);
+
+/* Steps that the policy took before state n: interventions do not count. */
+int trajectory_decoded(const trajectory *t, int n);
+
 /* Totals over the first n records. */
 typedef struct traj_totals {
     double nfe;

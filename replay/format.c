@@ -186,6 +186,23 @@ static void add_candidates(json_out *o, cJSON *root, const step_record *r) {
     json_real(o, root, "lambda_t", r->lambda_t);
 }
 
+static void add_setting(json_out *o, cJSON *root, const step_setting *s) {
+    cJSON *obj = json_object(o, root, "setting");
+    strbuf bans;
+    if (o->failed) return;
+    json_text(o, obj, "policy", s->policy);
+    add_params(o, obj, &s->params, s->extra_json);
+    json_int(o, obj, "T", s->T);
+    strbuf_init(&bans, MAX_LINE);
+    for (int i = 0; i < s->n_bans; i++)
+        strbuf_printf(&bans, "%s[%d,%d]", i ? "," : "[", s->bans[i].pos, (int)s->bans[i].token);
+    strbuf_puts(&bans, s->n_bans ? "]" : "[]");
+    if (bans.failed) o->failed = true;
+    json_raw(o, obj, "bans", bans.data);
+    strbuf_release(&bans);
+    json_ints(o, obj, "pins", s->pins, s->n_pins);
+}
+
 static void add_writes(json_out *o, cJSON *root, const step_record *r) {
     cJSON *writes = o->failed ? NULL : cJSON_AddArrayToObject(root, "writes");
     if (!writes) o->failed = true;
@@ -212,6 +229,8 @@ static cJSON *step_texts(json_out *o, const step_record *r, text_log *log) {
         }
     }
     for (int i = 0; i < r->n_writes; i++) add_text(o, texts, log, r->writes[i].token);
+    for (int i = 0; r->setting && i < r->setting->n_bans; i++)
+        add_text(o, texts, log, r->setting->bans[i].token);
     return texts;
 }
 
@@ -240,6 +259,8 @@ cJSON *format_step(json_out *o, const step_record *r, text_log *log) {
         json_reals(o, seen, "tis", r->observed_tis, r->n_observed);
     }
     add_writes(o, root, r);
+    if (r->setting) add_setting(o, root, r->setting);
+    if (r->note) json_text(o, root, "note", r->note);
     json_real(o, root, "nfe", r->nfe);
     json_int(o, root, "backward_rows", r->backward_rows);
     json_real(o, root, "ms", r->ms);

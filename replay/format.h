@@ -7,7 +7,7 @@
 #include "replay/replay.h"
 
 #define SCHEMA_NAME    "tabes-trajectory"
-#define SCHEMA_VERSION "1.0"
+#define SCHEMA_VERSION "1.1"
 enum {
     SCHEMA_MAJOR = 1,
     MAX_VOCAB = 1 << 21,
@@ -15,7 +15,9 @@ enum {
     MAX_STEPS = 1 << 20,
     MAX_LINE = 16 << 20,   /* bytes; cJSON needs up to 60 times that while it parses */
     MAX_TOKEN_TEXT = 4096, /* bytes of one token's text */
-    ALL_TEXTS = 4096       /* vocabularies up to this size are in the header whole */
+    MAX_NOTE = 4096,       /* bytes of a note */
+    MAX_BANS = 4096,
+    ALL_TEXTS = 4096 /* vocabularies up to this size are in the header whole */
 };
 
 /* Texts of a file's tokens, and the fields that this version does not know, so that they can be written back.

@@ -82,31 +82,31 @@ static void read_param(reader *r, const cJSON *v, param_set *ps) {
     if (param_parse(ps, v->string, text, &why)) reader_fail_at(r, v, "%s", why.msg);
 }
 
-static void read_params(reader *r, const cJSON *root, traj_header *h) {
+void read_params(reader *r, const cJSON *root, const char *policy_name, param_set *out, const char **extra) {
     const cJSON *obj = reader_need(r, root, "params"), *given = r->rc ? NULL : reader_find(root, "given");
-    const policy *p = policy_find(h->policy);
+    const policy *p = policy_find(policy_name);
     const model_tuning untuned = {0};
     const char *known[PARAM_MAX + 1] = {NULL};
     char names[PARAM_MAX][64];
     if (obj && !cJSON_IsObject(obj)) reader_fail_at(r, obj, "params is not an object");
-    param_init(&h->params, no_params);
+    param_init(out, no_params);
     if (r->rc) return;
-    if (p) policy_defaults(p, &untuned, &h->params);
-    for (int i = 0; i < h->params.n; i++) {
-        snprintf(names[i], sizeof names[i], "%s", h->params.defs[i]->name);
+    if (p) policy_defaults(p, &untuned, out);
+    for (int i = 0; i < out->n; i++) {
+        snprintf(names[i], sizeof names[i], "%s", out->defs[i]->name);
         for (char *c = names[i]; *c; c++) *c = *c == '-' ? '_' : *c;
         known[i] = names[i];
     }
-    reader_keep_unknown(r, obj, known, &r->rp->texts->params_extra);
+    reader_keep_unknown(r, obj, known, extra);
     for (const cJSON *c = obj->child; c && !r->rc; c = c->next) {
-        if (!strchr(c->string, '-') && param_find(&h->params, c->string) >= 0) read_param(r, c, &h->params);
+        if (!strchr(c->string, '-') && param_find(out, c->string) >= 0) read_param(r, c, out);
     }
-    memset(h->params.given, 0, sizeof h->params.given);
+    memset(out->given, 0, sizeof out->given);
     if (given && !cJSON_IsArray(given)) reader_fail_at(r, given, "given is not an array");
     for (const cJSON *c = given && !r->rc ? given->child : NULL; c; c = c->next) {
-        int i = cJSON_IsString(c) ? param_find(&h->params, c->valuestring) : -1;
+        int i = cJSON_IsString(c) ? param_find(out, c->valuestring) : -1;
         if (!cJSON_IsString(c)) reader_fail_at(r, c, "given: expected the name of a parameter");
-        if (i >= 0) h->params.given[i] = true;
+        if (i >= 0) out->given[i] = true;
     }
 }
 
@@ -172,7 +172,7 @@ void read_header(reader *r) {
     reader_copy_text(r, r->root, "created", h.created, sizeof h.created);
     read_model(r, &h);
     reader_copy_text(r, r->root, "policy", h.policy, sizeof h.policy);
-    read_params(r, r->root, &h);
+    read_params(r, r->root, h.policy, &h.params, &t->params_extra);
     h.seed = read_seed(r, r->root);
     reader_copy_text(r, r->root, "device", h.device, sizeof h.device);
     reader_copy_text(r, r->root, "precision", h.precision, sizeof h.precision);

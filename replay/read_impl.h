@@ -69,6 +69,8 @@ void reader_keep_unknown(reader *r, const cJSON *obj, const char *const *known, 
 /* Lines: the texts of token ids, the header, and a step, which is appended to the trajectory. */
 void read_texts(reader *r, const cJSON *obj);
 void read_header(reader *r);
+/* `params` and `given` of obj for the policy of that name; *extra gets the parameters that are not known. */
+void read_params(reader *r, const cJSON *obj, const char *policy_name, param_set *out, const char **extra);
 void read_step(reader *r);
 
 #endif

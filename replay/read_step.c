@@ -150,23 +150,65 @@ static void read_writes(reader *r, const cJSON *root, step_record *s) {
     }
 }
 
+static void read_bans(reader *r, const cJSON *obj, step_setting *s) {
+    const traj_header *h = &r->rp->traj.head;
+    const cJSON *list = reader_as_array(r, reader_need(r, obj, "bans"), "bans", -1, MAX_BANS, &s->n_bans);
+    step_ban *bans = reader_take(r, (size_t)s->n_bans, sizeof *bans);
+    if (r->rc) return;
+    s->bans = bans;
+    for (const cJSON *c = list->child; c && !r->rc; c = c->next, bans++) {
+        int n;
+        reader_as_array(r, c, "bans", 2, 2, &n);
+        if (r->rc) return;
+        bans->pos = (int)reader_as_int(r, c->child, "bans", -1, h->n_tokens - 1);
+        bans->token = (int32_t)reader_as_int(r, c->child->next, "bans", 0, h->n_vocab - 1);
+    }
+}
+
+static void read_setting(reader *r, const cJSON *root, step_record *s) {
+    const cJSON *obj = reader_find(root, "setting");
+    if (s->kind != STEP_SETTING) {
+        if (obj) reader_fail_at(r, obj, "setting: only a step of kind setting has one");
+        return;
+    }
+    obj = reader_need(r, root, "setting");
+    if (obj && !cJSON_IsObject(obj)) reader_fail_at(r, obj, "setting is not an object");
+    step_setting *to = reader_take(r, 1, sizeof *to);
+    if (r->rc) return;
+    reader_copy_text(r, obj, "policy", to->policy, sizeof to->policy);
+    read_params(r, obj, to->policy, &to->params, &to->extra_json);
+    to->T = reader_get_int(r, obj, "T", 1, INT_MAX);
+    read_bans(r, obj, to);
+    to->pins = reader_get_positions(r, obj, "pins", &to->n_pins);
+    s->setting = to;
+}
+
+static const char *read_note(reader *r, const cJSON *root) {
+    if (r->rc || !reader_find(root, "note")) return NULL;
+    const char *text = reader_get_text(r, root, "note", MAX_NOTE);
+    char *copy = r->rc ? NULL : arena_strdup(r->mem, text);
+    if (!r->rc && !copy) reader_fail_memory(r);
+    return copy;
+}
+
 static step_kind read_kind(reader *r, const cJSON *root) {
     const char *name = reader_get_text(r, root, "kind", 32);
     for (int k = 0; k < N_STEP_KINDS; k++) {
         if (strcmp(name, step_kind_name((step_kind)k)) == 0) return (step_kind)k;
     }
     if (!r->rc)
-        reader_fail_at(r, reader_find(root, "kind"), "kind \"%s\", expected decode, force or remask", name);
+        reader_fail_at(r, reader_find(root, "kind"), "kind \"%s\", expected decode, force, remask or setting",
+                       name);
     return STEP_DECODE;
 }
 
 void read_step(reader *r) {
     static const char *const known[] = {
-        "type",       "step",     "kind",     "t",      "T",       "masked",        "entropy",
-        "confidence", "margin",   "argmax",   "top_k",  "top_ids", "top_p",         "total_entropy",
-        "candidates", "score",    "tis",      "gate",   "penalty", "delta_e_norm",  "tis_name",
-        "h_t",        "lambda_t", "observed", "writes", "nfe",     "backward_rows", "ms",
-        "observe_ms", "texts",    NULL};
+        "type",          "step",     "kind",       "t",      "T",       "masked",       "entropy",
+        "confidence",    "margin",   "argmax",     "top_k",  "top_ids", "top_p",        "total_entropy",
+        "candidates",    "score",    "tis",        "gate",   "penalty", "delta_e_norm", "tis_name",
+        "h_t",           "lambda_t", "observed",   "writes", "setting", "note",         "nfe",
+        "backward_rows", "ms",       "observe_ms", "texts",  NULL};
     trajectory *t = &r->rp->traj;
     const cJSON *root = r->root;
     step_record *s = record_new();
@@ -187,6 +229,8 @@ void read_step(reader *r) {
     if (!r->rc) read_known(r, root, s);
     read_scored(r, root, s);
     read_writes(r, root, s);
+    if (!r->rc) read_setting(r, root, s);
+    s->note = read_note(r, root);
     s->nfe = reader_get_real(r, root, "nfe", 0, ANY);
     s->backward_rows = r->rc ? 0
                              : reader_as_int(r, reader_need(r, root, "backward_rows"), "backward_rows", 0,

@@ -241,8 +241,8 @@ static int follow(session *s, comparison *c, const trajectory *t, int k, int32_t
     const step_record *rec = t->records[k], *ours = NULL;
     c->theirs = rec;
     if (rec->kind != STEP_DECODE) {
-        trajectory_state(t, k + 1, tokens);
-        return session_seek(s, tokens, t->head.n_tokens, k + 1, e);
+        session_state to = session_state_of(t, k + 1, tokens);
+        return session_seek(s, &to, e);
     }
     int rc = session_propose(s, &ours, e);
     if (rc) return rc;

@@ -49,11 +49,15 @@ double *decision_doubles(decision *dec, int n, err *e) {
 }
 
 int score_positions(decision *dec, position_score *score, err *e) {
-    int n = dec->state.n_masked;
-    int *cand = arena_copy(&dec->rec->mem, dec->state.masked, (size_t)n, sizeof *cand);
-    double *scores = decision_doubles(dec, n, e);
+    const score_state *s = &dec->state;
+    int n = 0, *cand = arena_new(&dec->rec->mem, (size_t)s->n_masked, sizeof *cand);
+    double *scores = decision_doubles(dec, s->n_masked, e);
     if (!cand || !scores) return no_memory(dec, e);
-    for (int m = 0; m < n; m++) scores[m] = score(dec, m) + 0.0; /* no signed zero */
+    for (int m = 0; m < s->n_masked; m++) {
+        if (s->scope && !s->scope[m]) continue;
+        cand[n] = s->masked[m];
+        scores[n++] = score(dec, m) + 0.0; /* no signed zero */
+    }
     dec->rec->n_cand = n;
     dec->rec->cand = cand;
     dec->rec->score = scores;

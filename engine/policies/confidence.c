@@ -3,9 +3,7 @@
 
 /* π of the proposed token, noise left out: above temperature 0 that is not the largest one. */
 static double proposed(const decision *dec, int m) {
-    const denoiser_info *info = denoiser_get_info(dec->state.d);
-    double temperature = param_real(dec->params, "temperature");
-    return propose_token(dec->state.p, m, info->n_vocab, temperature, dec->seed, dec->step).p;
+    return propose_token(&dec->proposer, m).p;
 }
 
 static int score(decision *dec, err *e) {

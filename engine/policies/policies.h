@@ -15,7 +15,8 @@ extern const param_def *const common_params[];
 /* Parameters of the candidate set, shared by boe and oracle. */
 extern const param_def param_candidate_rule, param_rho;
 
-/* Scores of all masked positions, one by one: greedy orders are nothing else. m is an index into masked. */
+/* Scores of all masked positions in scope, one by one: greedy orders are nothing else. m is an index into
+ * masked. */
 typedef double position_score(const decision *dec, int m);
 int score_positions(decision *dec, position_score *score, err *e) MUST_CHECK;
 

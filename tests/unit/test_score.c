@@ -40,7 +40,7 @@ static void open_bench(bench *b, denoiser *d, const int32_t *tokens, int n) {
     forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = b->rows, .n_rows = n_masked, .keep = true};
     MUST(denoiser_forward(d, &q, p, &e), &e);
     MUST(pass_read(p, NULL, 0, &e), &e);
-    b->s = (score_state){d, p, b->tokens, n, b->masked, n_masked, NULL};
+    b->s = (score_state){d, p, b->tokens, n, b->masked, n_masked, NULL, NULL};
 }
 
 static void choose(bench *b, double rho, int budget) {

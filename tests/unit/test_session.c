@@ -199,7 +199,7 @@ static void test_repeat(void **state) {
             record_unref(again);
         }
         for (int k = 7; k >= 0; k--) { /* undo step by step: the same decision at every state */
-            MUST(session_seek(s, states[k], N, k, &e), &e);
+            MUST(session_seek(s, &(session_state){states[k], N, k, k, NULL}, &e), &e);
             const step_record *again = propose(s);
             CHECK(session_step_index(s) == k && same_record(first[k], again));
             record_unref(again);
@@ -284,19 +284,20 @@ static void test_branching(void **state) {
     record_unref(force);
     record_unref(back);
     for (const step_record *r;
-         (r = propose(s)) != NULL;) { /* nine masks, two planned steps left: goes on at pace */
+         (r = propose(s)) != NULL;) { /* nine masks; interventions take no planned step */
         writes[r->step] = r->n_writes;
-        CHECK(r->t == (r->step < 3 ? 4 - r->step : 1));
+        CHECK(r->T == 4 && r->t == (r->step < 5 ? 6 - r->step : 1));
         commit(s, r);
         record_unref(r);
     }
     CHECK(session_step_index(s) == 7 && writes[2] == 2 && writes[5] == 2 && writes[6] == 1);
     err e = {0};
-    CHECK(session_seek(s, prompt, N - 1, 0, &e) == ERR_BAD_ARGUMENT && session_seek(s, prompt, N, -1, &e));
+    CHECK(session_seek(s, &(session_state){prompt, N - 1, 0, 0, NULL}, &e) == ERR_BAD_ARGUMENT &&
+          session_seek(s, &(session_state){prompt, N, -1, 0, NULL}, &e));
     int32_t wild[N];
     memcpy(wild, prompt, sizeof wild);
     wild[3] = FAKE_V;
-    CHECK(session_seek(s, wild, N, 0, &e) == ERR_BAD_ARGUMENT && session_done(s));
+    CHECK(session_seek(s, &(session_state){wild, N, 0, 0, NULL}, &e) == ERR_BAD_ARGUMENT && session_done(s));
     session_close(s);
     session_close(NULL);
     denoiser_close(&f->base);
