@@ -34,7 +34,7 @@ typedef struct transformer {
     denoiser base; /* first */
     bool forked;   /* weights belong to another transformer */
     arena mem;
-    shards *files; /* NULL once all weights have been copied, or when there is no file */
+    shards *files;     /* NULL once all weights have been copied, or when there is no file */
     size_t n_elements; /* of all weights */
     int d, L, H, KV, hd, f, V;
     float eps, embed_scale, logit_scale; /* scales are 1 unless the checkpoint asks */

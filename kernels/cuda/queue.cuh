@@ -22,8 +22,8 @@ bool queue_ready(const queue *q);
 void queue_check(queue *q, const char *operation);
 cudaStream_t queue_stream(const queue *q);
 bool queue_bf16(const queue *q); // activations are bf16; otherwise float
-// Lets `kernel` use `bytes` of dynamic shared memory (more than 48 KiB must be asked for); false, with a fault,
-// when the device has not that much.
+// Lets `kernel` use `bytes` of dynamic shared memory (more than 48 KiB must be asked for); false, with a
+// fault, when the device has not that much.
 bool queue_allow_shared(queue *q, const void *kernel, size_t bytes);
 
 void cuda_attention(kernels *k, const k_attn *a);

@@ -2,7 +2,8 @@
 //
 // Fragment layouts are those that the PTX ISA documents for mma.m16n8k16 with bf16 operands and float32
 // accumulators. With lane = threadIdx.x % 32, g = lane / 4, t = lane % 4:
-//     A (16x16, row): a[0] = A[g][2t,2t+1]  a[1] = A[g+8][2t,2t+1]  a[2] = A[g][2t+8,2t+9]  a[3] = A[g+8][2t+8,2t+9]
+//     A (16x16, row): a[0] = A[g][2t,2t+1]    a[1] = A[g+8][2t,2t+1]
+//                     a[2] = A[g][2t+8,2t+9]  a[3] = A[g+8][2t+8,2t+9]
 //     B (16x8, col):  b[0] = B[2t,2t+1][g]  b[1] = B[2t+8,2t+9][g]
 //     C (16x8):       c[0],c[1] = C[g][2t,2t+1]  c[2],c[3] = C[g+8][2t,2t+1]
 // A pair of bf16 in a register: the element of lower index in the lower half. All of these are warp-wide:
@@ -15,7 +16,8 @@
 #ifdef __CUDACC__
 
 // d = a·b + d
-__device__ __forceinline__ void mma_bf16_16816(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+__device__ __forceinline__ void mma_bf16_16816(float (&d)[4], const uint32_t (&a)[4],
+                                               const uint32_t (&b)[2]) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
                  "{%0,%1,%2,%3};\n"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
@@ -44,7 +46,8 @@ __device__ __forceinline__ void ldmatrix_x4_trans(uint32_t (&r)[4], const void *
 __device__ __forceinline__ void cp_async_16(void *to, const void *from, bool valid) {
     uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(to));
     int bytes = valid ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(at), "l"(from), "r"(bytes) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(at), "l"(from), "r"(bytes)
+                 : "memory");
 }
 __device__ __forceinline__ void cp_async_commit() {
     asm volatile("cp.async.commit_group;\n" ::: "memory");
@@ -60,5 +63,6 @@ template <int N> __device__ __forceinline__ void cp_async_wait() {
 // Two floats as a register of bf16, lo in the lower half.
 __device__ __forceinline__ uint32_t pack_bf16(float lo, float hi) {
     bf16 a = __float2bfloat16(lo), b = __float2bfloat16(hi);
-    return static_cast<uint32_t>(__bfloat16_as_ushort(a)) | static_cast<uint32_t>(__bfloat16_as_ushort(b)) << 16;
+    return static_cast<uint32_t>(__bfloat16_as_ushort(a)) | static_cast<uint32_t>(__bfloat16_as_ushort(b))
+                                                                << 16;
 }

@@ -3,7 +3,7 @@
 
 Tokens, candidates and decodes must be equal. Logits may differ by 1e-4 of the largest of their row, everything
 else by 1e-3 of the largest of its list (of its column for the influence matrix): the engine works in float32, the
-vectors in float64. Then one byte of the weights is flipped in a copy, and the same comparison must fail.
+vectors in float64. On another device when TABES_DEVICE names one. Then one byte of the weights is flipped in a copy, and the same comparison must fail.
 """
 import json
 import os
@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from support import Checks, tabes
 
 VECTORS = "tests/vectors"
+DEVICE = ["--device", os.environ["TABES_DEVICE"], "--precision", "f32"] if "TABES_DEVICE" in os.environ else []
 NAMES = ("llada", "llada-gqa", "dream")
 EXACT = ("tokens", "masked", "candidates", "argmax", "rho", "budget")
 LISTS = ("entropy", "confidence", "margin", "gate", "delta_e_norm", "self_row_local", "reduction_soft",
@@ -41,7 +42,7 @@ def near(c, what, got, want, kind="rest"):
 
 
 def check_case(c, model, name, case, shifted):
-    code, out, message = tabes("score", "-m", model, "--tokens", json.dumps(case["tokens"]), "--rho", case["rho"],
+    code, out, message = tabes("score", "-m", model, *DEVICE, "--tokens", json.dumps(case["tokens"]), "--rho", case["rho"],
                                "--budget", case["budget"], "--tis", "all", "--logits", "--influence", "--truth", "--json")
     if not c.check(code == 0, f"{name}: exit code {code}: {message}"):
         return
@@ -75,7 +76,7 @@ def check_score(c, name, got):
 
 def check_decode(c, model, name, d, folder):
     record = os.path.join(folder, "run.jsonl")
-    args = ["run", "-m", model, "--prompt-tokens", json.dumps(d["prompt"]), "--length", d["gen_length"], "--steps",
+    args = ["run", "-m", model, *DEVICE, "--prompt-tokens", json.dumps(d["prompt"]), "--length", d["gen_length"], "--steps",
             d["steps"], "--policy", d["policy"], "--tokens-out", "--record", record, "-q"]
     if d["policy"] == "boe":
         args += ["--rho", d["rho"], "--objective", d["objective"], "--active", d["active"], "--lambda", d["lam"],

@@ -182,7 +182,8 @@ static void layer_run(kernels *k, const layer *l) {
     k->linear(k, l->a_gu->p, l->h->p, N, &l->gu->w);
     k->swiglu(k, l->m->p, l->a_gu->p, N, F);
     k->linear(k, l->y->p, l->m->p, N, &l->down->w);
-    k->norm(k, &(k_norm){.n = N, .d = D, .x = l->x->p, .y = l->y->p, .sum = l->x->p});
+    norm.h = NULL;
+    k->norm(k, &norm);
 }
 
 static void fill(kernels *k, layer *l, uint64_t salt) {
@@ -275,7 +276,9 @@ static kernels *side(int i) {
     return i ? K : kernels_cpu();
 }
 
-/* Entries are sums of many terms of mixed sign, so the error is held against the array's root mean square. */
+/* Entries are sums of many terms of mixed sign, so errors are held against the root mean square of the array.
+ * A bf16 device may round twice, before and after a bias is added; callers allow for probabilities that are
+ * rounded before they enter a product. */
 static void agree(pair p, double tol, const char *what) {
     double *want = results(p.on[0]), *got = results(p.on[1]), *mag = doubles(p.on[0]->n), squares = 0;
     size_t n = p.on[0]->n, used = 0;
@@ -283,7 +286,8 @@ static void agree(pair p, double tol, const char *what) {
         if (!isnan(want[i])) squares += want[i] * want[i], used++;
     }
     for (size_t i = 0; i < n; i++) mag[i] = sqrt(squares / (double)(used ? used : 1));
-    CLOSE(got, want, mag, n, tol + rounding(), 2 * rounding(), what);
+    double stored = p.on[1]->kind == ACTS ? rounding() : 0;
+    CLOSE(got, want, mag, n, tol + stored, 2 * stored, what);
 }
 
 static void products_agree(int n, int in, int out) {
@@ -320,7 +324,7 @@ static void attention_agrees(int n, int active, int H, int KV, int hd) {
                                          dout.on[i]->p, dqkv.on[i]->p},
                           NULL);
     }
-    agree(o, 1e-4, "attention");
+    agree(o, 1e-4 + 4 * rounding(), "attention");
     agree(lse, 1e-5, "lse");
     agree(dqkv, 1e-4 + 4 * rounding(), "attention_back");
     end_round();
@@ -346,7 +350,7 @@ static void head_agrees(int n, int V, int d) {
               memcmp(top[0][i].id, top[1][i].id, sizeof top[0][i].id) == 0);
         CHECK(fabs(s[0][i].entropy - s[1][i].entropy) < 1e-4 && fabs(s[0][i].lse - s[1][i].lse) < 1e-4);
     }
-    agree(out, 1e-4 + rounding(), "soft_write");
+    agree(out, 1e-4 + 4 * rounding(), "soft_write");
     agree(dz, 1e-4, "entropy_back");
     end_round();
 }

@@ -26,7 +26,7 @@ static void linear_once(int n, weights *w) {
     double *want = doubles(y->n), *mag = doubles(y->n);
     product(want, mag, x, n, w, 1, w->bias);
     K->linear(K, y->p, x->p, n, &w->w);
-    CLOSE(results(y), want, mag, y->n, SUM + (w->bias ? rounding() / 2 : 0), rounding(), "linear");
+    CLOSE(results(y), want, mag, y->n, SUM + (w->bias ? rounding() : 0), rounding(), "linear");
     float scale = (float)normal();
     product(want, mag, x, n, w, (double)scale, NULL);
     K->logits(K, z->p, x->p, n, &w->w, scale);

@@ -163,8 +163,7 @@ static inline double as_activation(double x) {
     return K->act_bytes == 2 ? (double)bf16_value(bf16_bits((float)x)) : (double)(float)x;
 }
 
-/* Relative error of storing an activation: half a unit in the last place, and another half where float32
- * errors tip it over. */
+/* Relative error of storing an activation: a bf16 has 8 significant bits. */
 static inline double rounding(void) {
     return K->act_bytes == 2 ? 0x1p-8 : 0;
 }
