@@ -1,35 +1,47 @@
-/* cmd_export.c - `tabes export FILE --to json|csv`: a recording for other programs. */
+/* cmd_export.c - `tabes export FILE [FILE] --to FORMAT`: a recording for other programs and for readers. */
 #include <errno.h>
 #include <string.h>
 
 #include "cli/args.h"
 #include "replay/replay.h"
 
-static const char usage[] = "usage: tabes export FILE --to FORMAT [-o OUT]\n"
-                            "\n"
-                            "Writes a recording for other programs. No model is needed.\n"
-                            "\n"
-                            "Arguments:\n"
-                            "  FILE                    trajectory file, '-' for standard input\n"
-                            "\n"
-                            "Options:\n"
-                            "      --to FORMAT         json: one document with header, steps and closing;\n"
-                            "                          csv: one row for each step and masked position\n"
-                            "  -o, --output OUT        write to a file (default: standard output)\n"
-                            "  -q, --quiet             no notes on standard error\n"
-                            "      --help              print this and exit\n";
+/* One line of help for each format. */
+#define FORMAT_LINE(name, runs, view, at, help) "                          " #name ": " help "\n"
+#define HELP_FORMATS                            EXPORT_FORMATS(FORMAT_LINE)
+
+static const char usage[] =
+    "usage: tabes export FILE [FILE] --to FORMAT [-o OUT]\n"
+    "\n"
+    "Writes a recording for other programs, for readers or for a paper. No model is needed.\n"
+    "\n"
+    "Arguments:\n"
+    "  FILE                    trajectory file, '-' for standard input; html takes two\n"
+    "\n"
+    "Options:\n"
+    "      --to FORMAT         one of\n" HELP_FORMATS
+    "      --at N|end          html, svg: the state shown; 0 is the start, n is after step n\n"
+    "                          (default: end for svg, 0 for html)\n"
+    "      --color NAME        html, svg: plain (default), entropy, confidence, tis or order\n"
+    "  -o, --output OUT        write to a file (default: standard output)\n"
+    "  -q, --quiet             no notes on standard error\n"
+    "      --help              print this and exit\n";
 
 static int run_export(int argc, char **argv);
 
-const command cmd_export = {
-    .name = "export", .summary = "a recording as JSON or CSV", .usage = usage, .run = run_export};
+const command cmd_export = {.name = "export",
+                            .summary = "a recording as JSON, CSV, a page, a figure or a summary",
+                            .usage = usage,
+                            .run = run_export};
 
-static const struct {
-    const char *name;
-    int (*write)(const trajectory *t, strbuf *out, err *e);
-} formats[] = {{"json", replay_export_json}, {"csv", replay_export_csv}};
-enum { N_FORMATS = sizeof formats / sizeof *formats };
+enum { MAX_RUNS = 2 };
 static const size_t EXPORT_MAX = (size_t)1 << 31;
+
+/* What was asked for. */
+typedef struct request {
+    const char *to, *at, *color, *path;
+    const export_format *format;
+    export_opts opts;
+} request;
 
 static int write_out(const strbuf *text, const char *path) {
     FILE *f = fopen(path, "wb");
@@ -45,15 +57,51 @@ static int write_out(const strbuf *text, const char *path) {
     return cli_report(&e);
 }
 
-static int export_to(const replay *r, int format, const char *path) {
+static const char *format_names(char *buf, size_t size) {
+    size_t used = 0;
+    buf[0] = '\0';
+    for (const export_format *f = export_formats; f->name && used < size; f++) {
+        const char *before = f == export_formats ? "" : f[1].name ? ", " : " or ";
+        used += (size_t)snprintf(buf + used, size - used, "%s%s", before, f->name);
+    }
+    return buf;
+}
+
+/* -1 to go on, or the exit code after a message. */
+static int read_options(request *q, int n_files) {
+    char names[100];
+    err e = {0};
+    format_names(names, sizeof names);
+    if (!q->to) return cli_usage_error(&cmd_export, "--to is missing, expected %s", names);
+    q->format = export_find(q->to);
+    if (!q->format) return cli_usage_error(&cmd_export, "--to \"%s\", expected %s", q->to, names);
+    if (n_files < 1 || n_files > q->format->max_runs) {
+        return cli_usage_error(&cmd_export, "expected one%s FILE, got %d",
+                               q->format->max_runs > 1 ? " or two" : "", n_files);
+    }
+    if ((q->at || q->color) && !q->format->has_view) {
+        return cli_usage_error(&cmd_export, "--%s is not used by %s, which shows every state",
+                               q->at ? "at" : "color", q->to);
+    }
+    q->opts.at = q->format->default_at;
+    if (q->at && export_parse_at(q->at, &q->opts.at, &e))
+        return cli_usage_error(&cmd_export, "--at %s", e.msg);
+    if (q->color && export_parse_color(q->color, &q->opts.color, &e))
+        return cli_usage_error(&cmd_export, "--color %s", e.msg);
+    return -1;
+}
+
+static int export_to(const request *q, replay *const *files, int n) {
+    const trajectory *runs[MAX_RUNS];
     strbuf text;
     err e = {0};
     int rc;
+    for (int i = 0; i < n; i++) runs[i] = &files[i]->traj;
     strbuf_init(&text, EXPORT_MAX);
-    if (formats[format].write(&r->traj, &text, &e)) {
+    if (export_write(q->format, runs, n, q->opts, &text, &e)) {
         rc = cli_report(&e);
-    } else if (path) {
-        rc = write_out(&text, path);
+    } else if (q->path) {
+        rc = write_out(&text, q->path);
     } else {
         fwrite(text.data, 1, text.len, stdout);
         rc = cli_finish(EXIT_OK);
@@ -62,21 +110,31 @@ static int export_to(const replay *r, int format, const char *path) {
     return rc;
 }
 
+static int load(const cli_args *a, replay **files, err *e) {
+    for (int i = 0; i < a->n_operands; i++) {
+        int rc = replay_load(&files[i], a->operands[i], e);
+        if (rc) return rc;
+        if (files[i]->truncated && !a->quiet)
+            fprintf(stderr, "tabes: %s: %s\n", files[i]->path, files[i]->note);
+    }
+    return 0;
+}
+
 static int run_export(int argc, char **argv) {
-    const char *to = NULL, *path = NULL;
-    const cli_extra extra[] = {{"to", 0, &to, NULL}, {"output", 'o', &path, NULL}, {0}};
+    request q = {0};
+    const cli_extra extra[] = {{"to", 0, &q.to, NULL},
+                               {"at", 0, &q.at, NULL},
+                               {"color", 0, &q.color, NULL},
+                               {"output", 'o', &q.path, NULL},
+                               {0}};
     cli_args a = {0};
     err e = {0};
-    replay *r;
-    int format = 0, rc = cli_parse(&a, &cmd_export, CLI_QUIET | CLI_OPERANDS, extra, argc, argv);
+    replay *files[MAX_RUNS] = {0};
+    int rc = cli_parse(&a, &cmd_export, CLI_QUIET | CLI_OPERANDS, extra, argc, argv);
     if (rc >= 0) return rc;
-    if (a.n_operands != 1) return cli_usage_error(&cmd_export, "expected one FILE, got %d", a.n_operands);
-    if (!to) return cli_usage_error(&cmd_export, "--to is missing, expected json or csv");
-    while (format < N_FORMATS && strcmp(formats[format].name, to) != 0) format++;
-    if (format == N_FORMATS) return cli_usage_error(&cmd_export, "--to \"%s\", expected json or csv", to);
-    if (replay_load(&r, a.operands[0], &e)) return cli_report_input(&e);
-    if (r->truncated) fprintf(stderr, "tabes: %s: %s\n", r->path, r->note);
-    rc = export_to(r, format, path);
-    replay_close(r);
+    rc = read_options(&q, a.n_operands);
+    if (rc >= 0) return rc;
+    rc = load(&a, files, &e) ? cli_report_input(&e) : export_to(&q, files, a.n_operands);
+    for (int i = 0; i < MAX_RUNS; i++) replay_close(files[i]);
     return rc;
 }

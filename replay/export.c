@@ -1,142 +1,83 @@
-/* export.c - a trajectory for other programs: one JSON document, or a table. */
-#include "replay/replay.h"
-
+/* export.c - the table of formats, and what they have in common: the options. */
+#include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/mem.h"
-#include "replay/format.h"
+#include "replay/export_color.h"
+#include "replay/export_impl.h"
 
-/* JSON ---------------------------------------------------------------------- */
+const export_format export_formats[] = {
+#define X(name_, runs_, view_, at_, help_)                                                                   \
+    {.name = #name_,                                                                                         \
+     .help = help_,                                                                                          \
+     .max_runs = runs_,                                                                                      \
+     .has_view = view_,                                                                                      \
+     .default_at = at_,                                                                                      \
+     .write = export_write_##name_},
+    EXPORT_FORMATS(X)
+#undef X
+        {0}};
 
-static int put(strbuf *out, json_out *o, cJSON *obj, const char *extra, err *e) {
-    int rc = json_out_check(o, "export", e);
-    if (!rc) rc = json_put_object(out, obj, extra, e);
-    cJSON_Delete(obj);
+const export_format *export_find(const char *name) {
+    for (const export_format *f = export_formats; f->name; f++) {
+        if (!strcmp(f->name, name)) return f;
+    }
+    return NULL;
+}
+
+const char *export_color_name(export_color c) {
+    return export_colorings[c].name;
+}
+
+int export_parse_color(const char *text, export_color *out, err *e) {
+    for (int i = 0; i < N_EXPORT_COLORS; i++) {
+        if (strcmp(export_colorings[i].name, text) != 0) continue;
+        *out = (export_color)i;
+        return 0;
+    }
+    return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected plain, entropy, confidence, tis or order", text);
+}
+
+int export_parse_at(const char *text, int *out, err *e) {
+    char *end;
+    errno = 0;
+    long n = strtol(text, &end, 10);
+    if (!strcmp(text, "end")) {
+        *out = EXPORT_END;
+        return 0;
+    }
+    if (text[0] < '0' || text[0] > '9' || *end || errno || n > 1 << 30) {
+        return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected a state (0 is the start) or end", text);
+    }
+    *out = (int)n;
+    return 0;
+}
+
+/* A host program may have set a locale that writes a decimal comma; documents have points. */
+static int write_with_points(const export_format *f, const trajectory *const *runs, int n,
+                             const export_opts *o, strbuf *out, err *e) {
+    locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    if (plain == (locale_t)0) return err_set(e, ERR_NO_MEMORY, "export: out of memory");
+    locale_t before = uselocale(plain);
+    int rc = f->write(runs, n, o, out, e);
+    uselocale(before);
+    freelocale(plain);
     return rc;
 }
 
-int replay_export_json(const trajectory *t, strbuf *out, err *e) {
-    const struct replay_texts *kept = replay_kept(t->texts);
-    text_log log = {
-        .texts = t->texts, .n_vocab = t->head.n_vocab, .seen = mem_new((size_t)t->head.n_vocab, 1)};
-    json_out o = {0};
-    if (!log.seen) return err_set(e, ERR_NO_MEMORY, "export: out of memory");
-    strbuf_puts(out, "{\n\"header\": ");
-    int rc = put(out, &o, format_header(&o, &t->head, &log), kept ? kept->header_extra : NULL, e);
-    strbuf_puts(out, ",\n\"steps\": [");
-    for (int i = 0; i < t->n_records && !rc; i++) {
-        strbuf_puts(out, i ? ",\n" : "\n");
-        rc = put(out, &o, format_step(&o, t->records[i], &log), t->records[i]->extra_json, e);
+int export_write(const export_format *f, const trajectory *const *runs, int n, export_opts o, strbuf *out,
+                 err *e) {
+    int last = 0;
+    if (n < 1 || n > f->max_runs) {
+        return err_set(e, ERR_BAD_ARGUMENT, "%s holds %s, got %d", f->name,
+                       f->max_runs == 1 ? "one recording" : "one or two recordings", n);
     }
-    strbuf_puts(out, "\n],\n\"closing\": ");
-    if (!rc) rc = put(out, &o, format_closing(&o, t), kept ? kept->closing_extra : NULL, e);
-    strbuf_puts(out, "\n}\n");
-    free(log.seen);
-    if (!rc && out->failed) rc = err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
-    return rc;
-}
-
-/* CSV ----------------------------------------------------------------------- */
-
-/* A field's bytes, quoted (RFC 4180) when they need it. Bytes that are not UTF-8 and control characters other
- * than tab and line ends are written as \xNN, a backslash as \\. */
-static void put_text(strbuf *out, const char *s, size_t n) {
-    bool quote = n && (s[0] == ' ' || s[n - 1] == ' ');
-    for (size_t i = 0; i < n; i++) quote |= s[i] == '"' || s[i] == ',' || s[i] == '\n' || s[i] == '\r';
-    if (quote) strbuf_putc(out, '"');
-    for (size_t i = 0, k; i < n; i += k) {
-        unsigned char c = (unsigned char)s[i];
-        k = 1;
-        if (c >= 0x80) {
-            size_t ok = json_utf8_prefix(s + i, n - i);
-            for (k = 0; k < ok && (unsigned char)s[i + k] >= 0x80; k++) strbuf_putc(out, s[i + k]);
-        }
-        if (!k || (c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) {
-            strbuf_printf(out, "\\x%02x", c);
-            k = 1;
-        } else if (c == '"') {
-            strbuf_puts(out, "\"\"");
-        } else if (c == '\\') {
-            strbuf_puts(out, "\\\\");
-        } else if (c < 0x80) {
-            strbuf_putc(out, (char)c);
-        }
+    for (int i = 0; i < n; i++) last = runs[i]->n_records > last ? runs[i]->n_records : last;
+    if (f->has_view && o.at > last) {
+        return err_set(e, ERR_BAD_ARGUMENT, "state %d is past the end, expected 0 to %d", o.at, last);
     }
-    if (quote) strbuf_putc(out, '"');
-}
-
-static void put_token(strbuf *out, const trajectory *t, int32_t id) {
-    size_t n;
-    bool special;
-    const char *s = format_text(t->texts, id, &n, &special);
-    if (s) put_text(out, s, n);
-}
-
-static void put_real(strbuf *out, const double *v, int i) {
-    strbuf_putc(out, ',');
-    if (v && i >= 0) json_put_real(out, v[i]);
-}
-
-/* One row; i is the index in masked[], or -1 for a position that an intervention changed while it was not
- * masked. */
-static void put_row(strbuf *out, const trajectory *t, const step_record *r, int pos, int i, int32_t now,
-                    int rank) {
-    int c = record_cand_index(r, pos);
-    double tis;
-    strbuf_printf(out, "%d,%s,%d,", r->step, step_kind_name(r->kind), pos);
-    put_token(out, t, now);
-    put_real(out, r->entropy, i);
-    put_real(out, r->confidence, i);
-    put_real(out, r->margin, i);
-    strbuf_putc(out, ',');
-    if (r->argmax && i >= 0) strbuf_printf(out, "%d", r->argmax[i]);
-    strbuf_putc(out, ',');
-    if (r->argmax && i >= 0) put_token(out, t, r->argmax[i]);
-    strbuf_printf(out, ",%d", c >= 0);
-    put_real(out, &tis, record_tis_at(r, pos, &tis) ? 0 : -1);
-    put_real(out, r->gate, c);
-    put_real(out, r->penalty, c);
-    put_real(out, r->score, c);
-    if (rank < 0) {
-        strbuf_puts(out, ",0,,,\n");
-        return;
-    }
-    strbuf_printf(out, ",1,%d,%d,", rank, r->writes[rank].token);
-    put_token(out, t, r->writes[rank].token);
-    strbuf_putc(out, '\n');
-}
-
-static void put_step(strbuf *out, const trajectory *t, const step_record *r, const int32_t *tokens,
-                     int *rank_of) {
-    for (int i = 0; i < t->head.n_tokens; i++) rank_of[i] = -1;
-    for (int i = 0; i < r->n_writes; i++) rank_of[r->writes[i].pos] = i;
-    for (int pos = 0; pos < t->head.n_tokens; pos++) {
-        int i = record_masked_index(r, pos);
-        if (i >= 0 || rank_of[pos] >= 0) put_row(out, t, r, pos, i, tokens[pos], rank_of[pos]);
-    }
-}
-
-int replay_export_csv(const trajectory *t, strbuf *out, err *e) {
-    size_t n = (size_t)t->head.n_tokens;
-    int32_t *tokens = mem_new(n, sizeof *tokens);
-    int *rank_of = mem_new(n, sizeof *rank_of), rc = 0;
-    strbuf_puts(
-        out,
-        "step,kind,pos,text,entropy,confidence,margin,argmax,argmax_text,candidate,tis,gate,penalty,score,"
-        "written,rank,token,token_text\n");
-    if (tokens && rank_of) memcpy(tokens, t->head.start, n * sizeof *tokens);
-    for (int k = 0; tokens && rank_of && k < t->n_records; k++) {
-        const step_record *r = t->records[k];
-        put_step(out, t, r, tokens, rank_of);
-        for (int i = 0; i < r->n_writes; i++) tokens[r->writes[i].pos] = r->writes[i].token;
-    }
-    if (!tokens || !rank_of) {
-        rc = err_set(e, ERR_NO_MEMORY, "export: out of memory");
-    } else if (out->failed) {
-        rc = err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
-    }
-    free(tokens);
-    free(rank_of);
-    return rc;
+    if (o.at == EXPORT_END) o.at = last;
+    int rc = write_with_points(f, runs, n, &o, out, e);
+    return rc ? rc : export_check(out, e);
 }

@@ -64,6 +64,54 @@ int replay_verify(const replay *r, const model *m, double tolerance, bool exact,
 
 /* Export -------------------------------------------------------------- */
 
+/* What colours the tokens of a picture. */
+typedef enum export_color {
+    EXPORT_PLAIN,
+    EXPORT_ENTROPY,
+    EXPORT_CONFIDENCE,
+    EXPORT_TIS,
+    EXPORT_ORDER,
+    N_EXPORT_COLORS
+} export_color;
+
+enum { EXPORT_END = -1 };
+
+typedef struct export_opts {
+    int at; /* the state shown: 0 is the start, EXPORT_END the last */
+    export_color color;
+} export_opts;
+
+/* The formats: name, most trajectories in one document, does it show one state in one colouring (then it
+ * takes both options), the default state, and one line of help. The table and the texts that list it are made
+ * from this. A format that needs a screen is another export_format, in the room that has the screen. */
+#define EXPORT_FORMATS(X)                                                                                    \
+    X(json, 1, false, 0, "one document with header, steps and closing")                                      \
+    X(csv, 1, false, 0, "one row for each step and masked position")                                         \
+    X(html, 2, true, 0, "a page to step through one recording, or to compare two")                           \
+    X(svg, 1, true, EXPORT_END, "a figure of one state")                                                     \
+    X(md, 1, false, 0, "a summary in Markdown")
+
+typedef struct export_format {
+    const char *name, *help;
+    int max_runs;
+    bool has_view;
+    int default_at;
+    /* Appends a document of n trajectories. */
+    int (*write)(const trajectory *const *runs, int n, const export_opts *o, strbuf *out, err *e);
+} export_format;
+
+extern const export_format export_formats[];        /* a NULL name ends it */
+const export_format *export_find(const char *name); /* NULL when there is none of that name */
+
+/* Option values as a person types them. */
+int export_parse_at(const char *text, int *out, err *e) MUST_CHECK;
+int export_parse_color(const char *text, export_color *out, err *e) MUST_CHECK;
+const char *export_color_name(export_color c);
+
+/* Checks the number of trajectories and the state (ERR_BAD_ARGUMENT), and writes. Appends to out. */
+int export_write(const export_format *f, const trajectory *const *runs, int n, export_opts o, strbuf *out,
+                 err *e) MUST_CHECK;
+
 /* One JSON document, or CSV (one row per step and masked position; see FORMAT.md). Appends to out. */
 int replay_export_json(const trajectory *t, strbuf *out, err *e) MUST_CHECK;
 int replay_export_csv(const trajectory *t, strbuf *out, err *e) MUST_CHECK;
