@@ -112,7 +112,12 @@ static int backward_once(state *s, double *ms, err *e) {
 }
 
 static int boe_once(state *s, double ms[N_PARTS], err *e) {
-    score_state st = {s->d, s->p, s->tokens, s->n, s->masked, s->n_masked, NULL};
+    score_state st = {.d = s->d,
+                      .p = s->p,
+                      .tokens = s->tokens,
+                      .n_tokens = s->n,
+                      .masked = s->masked,
+                      .n_masked = s->n_masked};
     score_triple triple = {LOOK_MASK, OBJ_MASKED, s->act};
     score_cost cost = {0};
     double t0 = clock_now(), t1, t2, t3;
