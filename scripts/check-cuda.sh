@@ -8,7 +8,7 @@ allowed=''
 
 command -v nvcc >/dev/null 2>&1 || [ -x /usr/local/cuda/bin/nvcc ] || { echo "skipped: no nvcc"; exit 77; }
 [ -f "$build/CMakeCache.txt" ] || { echo "check-cuda: $build is not configured; run ./check" >&2; exit 1; }
-if ! cmake --build "$build" --target help | grep -q tabes_cuda; then
+if ! cmake --build "$build" --target help | grep -qE '^tabes_cuda: '; then
     echo "skipped: $build has no CUDA module; cmake says why"
     exit 77
 fi
