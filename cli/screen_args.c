@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-static int parse_color(const command *c, const char *text, tui_color *out) {
+#include "cli/theme_dirs.h"
+
+int screen_color(const command *c, const char *text, tui_color *out) {
     static const char *const names[] = {"auto", "always", "never"};
     for (int i = 0; i < 3; i++) {
         if (text && strcmp(text, names[i])) continue;
@@ -57,8 +59,10 @@ int screen_show(const command *c, const screen_args *s, tui_opts *o, bool *still
     char keys[1024];
     err e = {0};
     *still_computing = false;
-    int rc = parse_color(c, s->color, &o->color);
+    int rc = screen_color(c, s->color, &o->color);
     if (rc) return rc;
+    o->theme = s->theme;
+    o->theme_dirs = theme_dirs();
     o->ascii = s->ascii;
     o->no_mouse = s->no_mouse;
     o->keys = keys;

@@ -6,23 +6,28 @@
 #include "tui/tui.h"
 
 typedef struct screen_args {
-    const char *color, *dump, *keys, *at;
+    const char *color, *theme, *dump, *keys, *at;
     bool ascii, no_mouse;
 } screen_args;
 
 #define SCREEN_EXTRA(s)                                                                                      \
-    {"color", 0, &(s).color, NULL}, {"ascii", 0, NULL, &(s).ascii}, {"no-mouse", 0, NULL, &(s).no_mouse},    \
-        {"dump-screen", 0, &(s).dump, NULL}, {"keys", 0, &(s).keys, NULL}, {                                 \
+    {"color", 0, &(s).color, NULL}, {"theme", 0, &(s).theme, NULL}, {"ascii", 0, NULL, &(s).ascii},          \
+        {"no-mouse", 0, NULL, &(s).no_mouse}, {"dump-screen", 0, &(s).dump, NULL},                           \
+        {"keys", 0, &(s).keys, NULL}, {                                                                      \
         "at", 0, &(s).at, NULL                                                                               \
     }
 
 #define HELP_SCREEN                                                                                          \
     "      --color WHEN        auto (default), always or never; NO_COLOR is heeded\n"                        \
+    "      --theme NAME        colours: a name that `tabes themes` lists, or a file\n"                       \
     "      --ascii             draw with ASCII only\n"                                                       \
     "      --no-mouse          leave the mouse to the terminal\n"                                            \
     "      --at N              start at state N, or `end`\n"                                                 \
     "      --dump-screen WxH   print the screen as text and exit; no terminal is needed\n"                   \
     "      --keys KEYS         keys to press before the dump\n"
+
+/* The value of --color; the exit code of a usage error otherwise. */
+int screen_color(const command *c, const char *text, tui_color *out);
 
 /* Shows the workbench, or dumps its screen. Returns the exit code; *still_computing tells that the model must
  * not be closed (see tui.h). */

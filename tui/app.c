@@ -149,6 +149,7 @@ int app_open(app *a, const tui_opts *o, err *e) {
         app_close(a);
         return rc;
     }
+    app_themes_open(a, o);
     const pane *p = &a->panes[0];
     for (int i = 0; i < p->traj->head.n_tokens; i++) {
         if (p->traj->head.start[i] != p->traj->head.mask_id) continue;
@@ -172,6 +173,7 @@ bool app_close(app *a) {
         free(p->written_p);
     }
     free(a->differs);
+    app_themes_close(a);
     *a = (app){0};
     return stopped;
 }

@@ -41,6 +41,8 @@ typedef struct pane {
     int n_alloc;
 } pane;
 
+typedef struct app_themes app_themes; /* app_theme.c */
+
 typedef struct app {
     const model *model; /* NULL in a replay */
     worker *worker;
@@ -69,6 +71,7 @@ typedef struct app {
     int n_differs, n_differs_alloc;
 
     palette pal;
+    app_themes *themes; /* NULL: the built-in theme alone */
     layout lay;
     int lines, lines_cols, shown_cursor; /* private to app_prepare */
 } app;
@@ -76,13 +79,25 @@ typedef struct app {
 /* What a handler did. */
 enum { TIMELINE_MARGIN = 6 }; /* columns beside the bar */
 
-enum { APP_NONE = 0, APP_REDRAW = 1, APP_QUIT = 2, APP_SUSPEND = 4, APP_REPAINT = 8, APP_MOUSE = 16 };
+enum {
+    APP_NONE = 0,
+    APP_REDRAW = 1,
+    APP_QUIT = 2,
+    APP_SUSPEND = 4,
+    APP_REPAINT = 8,
+    APP_MOUSE = 16,
+    APP_PAINT = 32
+};
 
 /* Panes from the options; live sessions are opened here (a session that cannot be opened is an error of the
  * whole). */
 int app_open(app *a, const tui_opts *o, err *e) MUST_CHECK;
 /* False: the worker is still inside a step (see worker_stop). */
 bool app_close(app *a);
+
+/* The theme of the options, or the default and a complaint in the message row; a->pal.theme is set. */
+void app_themes_open(app *a, const tui_opts *o);
+void app_themes_close(app *a);
 
 /* Takes finished work over from the worker; flags. */
 unsigned app_events(app *a);
@@ -158,6 +173,7 @@ unsigned app_next_tab(app *a, int count);
 unsigned app_candidates(app *a, int count);
 unsigned app_focus_next(app *a, int count);
 unsigned app_open_help(app *a, int count);
+unsigned app_next_theme(app *a, int count);
 unsigned app_toggle_mouse(app *a, int count);
 unsigned app_repaint(app *a, int count);
 unsigned app_suspend(app *a, int count);

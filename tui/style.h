@@ -1,8 +1,9 @@
 /* style.h - names for looks, and the ramps of the colour layers.
  *
- * Views use role names; the palette maps them to what the terminal can do. A colour is a terminal
- * colour number: -1 for the terminal's own, 0..255 of the xterm palette, or 0xRRGGBB in direct mode.
- * Every role has an attribute beside its colour, so that nothing is told by colour alone.
+ * Views use role names; the palette's theme (theme.h) maps them to what the terminal can do. A colour is a
+ * terminal colour number: -1 for the screen's own (STYLE_PLAIN), 0..255 of the xterm palette, or 0xRRGGBB in
+ * direct mode. Every role has an attribute or a sign beside its colour, so that nothing is told by colour
+ * alone.
  */
 #ifndef TABES_TUI_STYLE_H
 #define TABES_TUI_STYLE_H
@@ -10,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-typedef enum color_mode { MODE_NONE, MODE_8, MODE_256, MODE_DIRECT } color_mode;
+typedef enum color_mode { MODE_NONE, MODE_8, MODE_16, MODE_256, MODE_DIRECT, N_MODES } color_mode;
 
 enum { ATTR_BOLD = 1, ATTR_DIM = 2, ATTR_UNDER = 4, ATTR_REVERSE = 8, ATTR_ITALIC = 16 };
 
@@ -42,22 +43,26 @@ typedef enum style_role {
 
 typedef enum ramp { RAMP_ENTROPY, RAMP_SEA, RAMP_SIGNED, N_RAMPS } ramp;
 
+typedef struct theme theme;
+
 typedef struct palette {
     color_mode mode;
     bool ascii;
+    const theme *theme; /* NULL: the built-in one */
 } palette;
 
 style style_of(const palette *p, style_role r);
 
 /* Background for x in [0,1] (signed: 0 lowest, 0.5 zero, 1 highest), with the foreground of better contrast
- * on it. Without colour the style is plain: use ramp_shade beside it. */
+ * on it. Without colour the style is plain: draw ramp_shade. */
 style ramp_style(const palette *p, ramp r, double x);
 
 /* The same value as a character: five shades, or ten in ASCII. The signed ramp gives - and + around a space.
  */
 uint32_t ramp_shade(const palette *p, ramp r, double x);
 
-/* The xterm index nearest to what x is drawn with, for tests and legends: -1 without colour. */
+/* The colour of that background; -1 where the mode or the theme has none, and shades tell the value. */
 int ramp_color(const palette *p, ramp r, double x);
+bool ramp_has_color(const palette *p, ramp r);
 
 #endif

@@ -23,6 +23,7 @@ bool terminfo_known(const char *name); /* terminfo.c */
 static struct {
     SCREEN *screen;
     color_mode mode;
+    style plain; /* what the theme paints where nothing else is said */
     bool mouse;
     int resize_fd;
     struct sigaction old_winch;
@@ -82,7 +83,7 @@ static color_mode detect_colors(tui_color wish) {
     if (start_color() == ERR) return MODE_NONE;
     use_default_colors();
     if (tigetflag("RGB") > 0 && COLORS >= 0x1000000) return MODE_DIRECT;
-    return COLORS >= 256 ? MODE_256 : COLORS >= 8 ? MODE_8 : MODE_NONE;
+    return COLORS >= 256 ? MODE_256 : COLORS >= 16 ? MODE_16 : COLORS >= 8 ? MODE_8 : MODE_NONE;
 }
 
 /* COLORTERM is a hint that an xterm-like terminal takes direct colours; its terminfo entry may be missing. */
@@ -138,6 +139,7 @@ int term_open(const tui_opts *o, palette *pal, err *e) {
     mouseinterval(0);
     set_mouse(!o->no_mouse);
     term.mode = detect_colors(o->color);
+    term.plain = (style){-1, -1, 0};
     *pal = (palette){.mode = term.mode, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8")};
     return 0;
 }
@@ -171,6 +173,8 @@ static attr_t attributes(unsigned attr) {
 static int pair_of(style st) {
     static style last = {-2, -2, 0};
     static int last_pair;
+    if (st.fg < 0) st.fg = term.plain.fg;
+    if (st.bg < 0) st.bg = term.plain.bg;
     if (term.mode == MODE_NONE || (st.fg < 0 && st.bg < 0)) return 0;
     if (st.fg == last.fg && st.bg == last.bg) return last_pair;
     int pair = st.fg < COLORS && st.bg < COLORS ? alloc_pair(st.fg, st.bg) : 0;
@@ -224,6 +228,11 @@ void term_draw(const cells *g) {
 void term_repaint(void) {
     cells_release(&term.shown);
     clearok(stdscr, TRUE);
+}
+
+void term_paint(style plain) {
+    term.plain = plain;
+    cells_release(&term.shown);
 }
 
 void term_toggle_mouse(void) {

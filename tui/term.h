@@ -22,7 +22,8 @@ int term_resize_fd(void);
 
 /* The frame becomes what the terminal shows. */
 void term_draw(const cells *g);
-void term_repaint(void); /* the next frame is sent whole */
+void term_paint(style plain); /* what is not said otherwise looks like this, from the next frame on */
+void term_repaint(void);      /* the next frame is sent whole */
 void term_toggle_mouse(void);
 void term_suspend(void);
 

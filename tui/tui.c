@@ -61,8 +61,9 @@ static unsigned handle(loop *l, const term_input *in) {
 static void obey(loop *l) {
     if (l->flags & APP_SUSPEND) term_suspend();
     if (l->flags & APP_MOUSE) term_toggle_mouse();
+    if (l->flags & APP_PAINT) term_paint(style_of(&l->a.pal, STYLE_PLAIN));
     if (l->flags & APP_REPAINT) term_repaint();
-    l->flags &= ~(unsigned)(APP_SUSPEND | APP_MOUSE | APP_REPAINT);
+    l->flags &= ~(unsigned)(APP_SUSPEND | APP_MOUSE | APP_REPAINT | APP_PAINT);
 }
 
 static void take_input(loop *l) {
@@ -157,7 +158,9 @@ int tui_run(const tui_opts *o, err *e) {
     if (rc) return rc;
     rc = term_open(o, &pal, e);
     if (!rc) {
+        pal.theme = l.a.pal.theme;
         l.a.pal = pal;
+        term_paint(style_of(&pal, STYLE_PLAIN));
         l.keys = o->keys ? o->keys : "";
         rc = run(&l, e);
         term_close();
@@ -172,7 +175,8 @@ int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) {
     cells g = {0};
     int rc = app_open(&a, o, e);
     if (rc) return rc;
-    a.pal = (palette){.mode = MODE_NONE, .ascii = o->ascii};
+    a.pal.mode = MODE_NONE;
+    a.pal.ascii = o->ascii;
     settle(&a);
     rc = cells_init(&g, cols, rows, o->ascii, e);
     if (!rc) rc = press_all(&a, &g, o->keys, e);

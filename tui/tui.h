@@ -36,6 +36,8 @@ typedef struct tui_opts {
                                   current directory */
     const char *keys;          /* pressed first, UTF-8; may be NULL */
     tui_color color;
+    const char *theme;             /* a name or a file; NULL: the default */
+    const char *const *theme_dirs; /* where names are looked up, NULL-terminated; may be NULL */
     bool ascii, no_mouse;
 } tui_opts;
 

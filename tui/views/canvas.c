@@ -91,7 +91,8 @@ static style place_look(const app *a, const pane *p, const place *at) {
 static uint32_t mask_sign(const app *a, const place *at) {
     if (a->layer == LAYER_TIS && at->scored) return ramp_shade(&a->pal, RAMP_SIGNED, at->x);
     if (a->layer == LAYER_TIS) return 0xB7;
-    if (at->scored && a->pal.mode == MODE_NONE) return ramp_shade(&a->pal, layer_ramp(a->layer), at->x);
+    if (at->scored && !ramp_has_color(&a->pal, layer_ramp(a->layer)))
+        return ramp_shade(&a->pal, layer_ramp(a->layer), at->x);
     if (at->next) return 0x2593;
     if (at->scored) return ' ';
     return at->candidate ? 0x2592 : 0x2591;

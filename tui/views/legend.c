@@ -6,7 +6,7 @@ enum { RAMP_CELLS = 14 };
 static int draw_ramp(const app *a, cells *g, int x, int y, ramp r) {
     for (int i = 0; i < RAMP_CELLS; i++) {
         double v = (i + 0.5) / RAMP_CELLS;
-        uint32_t sign = a->pal.mode == MODE_NONE || r == RAMP_SIGNED ? ramp_shade(&a->pal, r, v) : ' ';
+        uint32_t sign = !ramp_has_color(&a->pal, r) || r == RAMP_SIGNED ? ramp_shade(&a->pal, r, v) : ' ';
         cells_char(g, x++, y, sign, ramp_style(&a->pal, r, v));
     }
     return x;
