@@ -7,7 +7,13 @@
 #include "engine/base/mem.h"
 #include "engine/base/strbuf.h"
 
-enum { NEWLINE_MARK = 0x21B5, TAB_MARK = 0x2192, MASK_WIDTH = 3, MAX_RUN_BYTES = 1 << 24 };
+enum {
+    NEWLINE_MARK = 0x21B5,
+    TAB_MARK = 0x2192,
+    SPACE_MARK = 0x22C5,
+    MASK_WIDTH = 3,
+    MAX_RUN_BYTES = 1 << 24
+};
 
 void flow_release(flow *f) {
     free(f->slots);
@@ -140,6 +146,32 @@ static bool make_glyphs(flow *f, const flow_input *in) {
     return true;
 }
 
+/* Spaces that no gap shows get a sign: at the edge of a line, and beside a mask, a mark or another space. The
+ * dot operator looks like the middle dot and, unlike it, is one column wide everywhere. */
+static bool mark_space(flow_glyph *c, bool edge) {
+    bool space = c->g.cp[0] == ' ' && !c->g.cp[1] && !c->mark;
+    if (space && edge) {
+        c->g.cp[0] = SPACE_MARK;
+        c->mark = true;
+    }
+    return space || c->mark;
+}
+
+static void mark_spaces(flow *f) {
+    bool edge = true;
+    for (int i = 0; i < f->n; i++) {
+        const flow_slot *s = &f->slots[i];
+        if (s->masked) edge = true;
+        for (int k = 0; k < s->count; k++) edge = mark_space(&f->glyphs[s->first + k], edge);
+    }
+    edge = true;
+    for (int i = f->n - 1; i >= 0; i--) {
+        const flow_slot *s = &f->slots[i];
+        if (s->masked) edge = true;
+        for (int k = s->count - 1; k >= 0; k--) edge = mark_space(&f->glyphs[s->first + k], edge);
+    }
+}
+
 /* Places -------------------------------------------------------------- */
 
 static bool is_newline(const flow *f, const flow_slot *s) {
@@ -248,6 +280,7 @@ int flow_build(flow *f, const flow_input *in, err *e) {
         f->n = 0;
         return err_set(e, ERR_NO_MEMORY, "canvas of %d tokens: out of memory", in->n);
     }
+    mark_spaces(f);
     f->grid = grid_width(f, &all_single);
     if (f->grid) {
         place_grid(f);

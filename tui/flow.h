@@ -15,7 +15,8 @@
 typedef struct flow_glyph {
     glyph g;
     int x, y;
-    bool mark; /* stands for something else: newline, tab, special token, unknown id */
+    bool mark; /* stands for something else: newline, tab, a space that no gap shows, special token, unknown
+                  id */
 } flow_glyph;
 
 typedef struct flow_slot {

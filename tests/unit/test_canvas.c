@@ -12,9 +12,11 @@ enum { MASK = 0, N_WORDS = 24 };
 
 /* Token id -> bytes. A leading '!' marks a special token. */
 static const char *words[N_WORDS] = {
-    [1] = "1",          [2] = "2",        [3] = "\n",   [4] = " the",    [5] = "\xE2",    [6] = "\x96\x88",
-    [7] = "a\nb",       [8] = "!<eos>",   [9] = "\x1B", [10] = "\u202E", [11] = "\u4E2D", [12] = "e",
-    [13] = "\xCC\x81x", [14] = " longer", [15] = "",    [16] = "\t",     [17] = "!<bos>", [18] = "\xCC\x81",
+    [1] = "1",        [2] = "2",          [3] = "\n",         [4] = " the",     [5] = "\xE2",
+    [6] = "\x96\x88", [7] = "a\nb",       [8] = "!<eos>",     [9] = "\x1B",     [10] = "\u202E",
+    [11] = "\u4E2D",  [12] = "e",         [13] = "\xCC\x81x", [14] = " longer", [15] = "",
+    [16] = "\t",      [17] = "!<bos>",    [18] = "\xCC\x81",  [19] = " ",       [20] = " e",
+    [21] = "e   ",    [22] = " \xCC\x81",
 };
 
 static const char *text_of(const void *ctx, int32_t id, size_t *len, bool *special) {
@@ -81,34 +83,62 @@ static void test_flow(void **state) {
     const int32_t t[] = {12, 4, MASK, 14, 7, 3, 4};
     build(t, 7, 40);
     CHECK(!f.grid);
-    CHECK(line_is(0, "e the??? longera\u21B5"));
+    CHECK(line_is(0, "e the???\u22C5longera\u21B5"));
     CHECK(line_is(1, "b\u21B5"));
-    CHECK(line_is(2, " the"));
+    CHECK(line_is(2, "\u22C5the"));
     CHECK(f.slots[4].y == 0 && f.slots[5].y == 1 && f.slots[6].y == 2);
     build(t, 7, 9);
     CHECK(line_is(0, "e the???"));
-    CHECK(line_is(1, " longera\u21B5"));
+    CHECK(line_is(1, "\u22C5longera\u21B5"));
+}
+
+/* A space that no gap shows is a dot: at the edges of a line, beside a mask or another space. */
+static void test_spaces(void **state) {
+    (void)state;
+    const int32_t t[] = {4, 19, 4, 20, 12, 21, 3, 4, MASK, 4, 19};
+    build(t, 11, 40);
+    CHECK(line_is(0, "\u22C5the\u22C5\u22C5the eee\u22C5\u22C5\u22C5\u21B5"));
+    CHECK(line_is(1, "\u22C5the???\u22C5the\u22C5"));
+    int dots = 0;
+    for (int i = 0; i < f.n_glyphs; i++) dots += f.glyphs[i].g.cp[0] == 0x22C5 && f.glyphs[i].mark;
+    CHECK(dots == 9);
+    const int32_t marked[] = {4, 22, 12}; /* a combining mark on a space is no plain space */
+    build(marked, 3, 40);
+    CHECK(line_is(0, "\u22C5the \u0301e"));
+}
+
+/* Wide characters and emoji take two columns and never a half at the edge. */
+static void test_wide(void **state) {
+    (void)state;
+    words[23] = "\U0001F600";
+    const int32_t t[] = {12, 23, 23, 18, 11};
+    build(t, 5, 6);
+    CHECK(line_is(0, "e\U0001F600\U0001F600\u0301"));
+    CHECK(line_is(1, "\u4E2D"));
+    CHECK(f.slots[1].x == 1 && f.slots[1].w == 2 && f.slots[2].x == 3 && f.slots[3].owner == 2);
+    CHECK(flow_at(&f, 2, 0) == 1 && flow_at(&f, 3, 0) == 2 && flow_at(&f, 4, 0) == 2);
+    words[23] = NULL;
 }
 
 static void test_joins(void **state) {
     (void)state;
     const int32_t split[] = {14, 5, 6, 4};
     build(split, 4, 40);
-    CHECK(line_is(0, " longer\u2588 the"));
+    CHECK(line_is(0, "\u22C5longer\u2588 the"));
     CHECK(f.slots[2].owner == 1 && f.slots[2].x == f.slots[1].x);
     const int32_t half[] = {14, 5, MASK};
     build(half, 3, 40);
-    CHECK(line_is(0, " longer<E2>???"));
+    CHECK(line_is(0, "\u22C5longer<E2>???"));
     const int32_t mark[] = {4, 12, 13, 18};
     build(mark, 4, 40);
-    CHECK(line_is(0, " thee\u0301x\u0301"));
+    CHECK(line_is(0, "\u22C5thee\u0301x\u0301"));
     CHECK(f.slots[3].owner == 2);
     const int32_t none[] = {4, 15, 15, 14};
     build(none, 4, 40);
-    CHECK(line_is(0, " the longer"));
+    CHECK(line_is(0, "\u22C5the longer"));
     const int32_t wide[] = {4, 11, 11};
     build(wide, 3, 7);
-    CHECK(line_is(0, " the\u4E2D"));
+    CHECK(line_is(0, "\u22C5the\u4E2D"));
     CHECK(line_is(1, "\u4E2D"));
 }
 
@@ -116,17 +146,17 @@ static void test_hostile(void **state) {
     (void)state;
     const int32_t t[] = {14, 9, 10, 16, 23};
     build(t, 5, 60);
-    CHECK(line_is(0, " longer<U+001B><U+202E>\u2192 #23"));
+    CHECK(line_is(0, "\u22C5longer<U+001B><U+202E>\u2192 #23"));
 }
 
 static void test_folding(void **state) {
     (void)state;
     const int32_t t[] = {4, 8, 8, 8, 8};
     build(t, 5, 60);
-    CHECK(line_is(0, " the<eos>\u00D74"));
+    CHECK(line_is(0, "\u22C5the<eos>\u00D74"));
     CHECK(f.slots[4].owner == 1);
     build(t, 2, 60);
-    CHECK(line_is(0, " the<eos>"));
+    CHECK(line_is(0, "\u22C5the<eos>"));
     build(t, 0, 60);
     CHECK(f.lines == 0 && flow_at(&f, 0, 0) == -1);
 }
@@ -205,9 +235,10 @@ static void test_ramps(void **state) {
 int main(void) {
     setlocale(LC_ALL, "C.UTF-8");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grid),    cmocka_unit_test(test_flow),    cmocka_unit_test(test_joins),
-        cmocka_unit_test(test_hostile), cmocka_unit_test(test_folding), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_cells),   cmocka_unit_test(test_ramps),
+        cmocka_unit_test(test_grid),    cmocka_unit_test(test_flow),   cmocka_unit_test(test_joins),
+        cmocka_unit_test(test_spaces),  cmocka_unit_test(test_wide),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_folding), cmocka_unit_test(test_random), cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_ramps),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     flow_release(&f);

@@ -24,7 +24,9 @@ static int draw_state(const app *a, cells *g, int x, rect r) {
     x = item(a, g, x, r, STYLE_NEXT, "\u2593", "next");
     x = item(a, g, x, r, STYLE_FRESH, "x", "just unmasked");
     x = item(a, g, x, r, STYLE_WRITTEN, "x", "unmasked");
-    return item(a, g, x, r, STYLE_PROMPT, "x", "prompt");
+    x = item(a, g, x, r, STYLE_PROMPT, "x", "prompt");
+    x = item(a, g, x, r, STYLE_MARK, "\u21B5", "newline");
+    return item(a, g, x, r, STYLE_MARK, "\u22C5", "space");
 }
 
 static const char *tis_names(const app *a, char *buf, int size) {
