@@ -19,6 +19,7 @@
 #include "tui/restore.h"
 
 bool terminfo_known(const char *name); /* terminfo.c */
+extern const char terminfo_direct[];   /* made from direct.ti */
 
 static struct {
     SCREEN *screen;
@@ -60,14 +61,15 @@ int term_resize_fd(void) {
     return term.resize_fd;
 }
 
-/* Tells curses the new size; true when there is one. */
+/* Tells curses the new size. Also true when it is the old one: the terminal may have shrunk and grown in
+ * between, and lost what stood at its edges. */
 static bool take_resize(void) {
     uint64_t count;
     struct winsize size;
     if (read(term.resize_fd, &count, sizeof count) <= 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
         return false;
-    if (!size.ws_row || !size.ws_col || (size.ws_row == LINES && size.ws_col == COLS)) return false;
-    resize_term(size.ws_row, size.ws_col);
+    if (!size.ws_row || !size.ws_col) return false;
+    if (size.ws_row != LINES || size.ws_col != COLS) resize_term(size.ws_row, size.ws_col);
     return true;
 }
 
@@ -86,12 +88,33 @@ static color_mode detect_colors(tui_color wish) {
     return COLORS >= 256 ? MODE_256 : COLORS >= 16 ? MODE_16 : COLORS >= 8 ? MODE_8 : MODE_NONE;
 }
 
-/* COLORTERM is a hint that an xterm-like terminal takes direct colours; its terminfo entry may be missing. */
+/* The entry that comes with the program, handed to curses by the variable TERMINFO. */
+static SCREEN *open_own_direct(void) {
+    const char *before = getenv("TERMINFO");
+    char *kept = before ? strdup(before) : NULL;
+    if (!terminfo_direct[0] || (before && !kept)) {
+        free(kept);
+        return NULL;
+    }
+    setenv("TERMINFO", terminfo_direct, 1);
+    SCREEN *s = terminfo_known("tabes-direct") ? newterm("tabes-direct", stdout, stdin) : NULL;
+    if (kept) {
+        setenv("TERMINFO", kept, 1);
+    } else {
+        unsetenv("TERMINFO");
+    }
+    free(kept);
+    return s;
+}
+
+/* COLORTERM is a hint that an xterm-like terminal takes direct colours, which its terminfo entry seldom says.
+ */
 static SCREEN *open_screen(void) {
     const char *name = getenv("TERM"), *hint = getenv("COLORTERM");
     bool direct =
         hint && (!strcmp(hint, "truecolor") || !strcmp(hint, "24bit")) && !strncmp(name, "xterm", 5);
-    SCREEN *s = direct && terminfo_known("xterm-direct") ? newterm("xterm-direct", stdout, stdin) : NULL;
+    SCREEN *s = direct ? open_own_direct() : NULL;
+    if (!s && direct && terminfo_known("xterm-direct")) s = newterm("xterm-direct", stdout, stdin);
     return s || !terminfo_known(name) ? s : newterm(name, stdout, stdin);
 }
 
