@@ -60,7 +60,7 @@ static void put_color(int color, bool back, color_mode mode) {
 }
 
 static void put_look(const sheet *s, style st) {
-    style plain = style_of(&s->pal, STYLE_PLAIN);
+    style plain = style_screen(&s->pal);
     fputs("\033[0", stdout);
     if (st.attr & ATTR_BOLD) fputs(";1", stdout);
     if (st.attr & ATTR_DIM) fputs(";2", stdout);

@@ -9,7 +9,12 @@ static const theme *theme_of(const palette *p) {
 }
 
 style style_of(const palette *p, style_role r) {
-    return theme_of(p)->role[p->mode][r];
+    style s = theme_of(p)->role[p->mode][r];
+    return r == STYLE_PLAIN ? (style){-1, -1, s.attr} : s;
+}
+
+style style_screen(const palette *p) {
+    return theme_of(p)->role[p->mode][STYLE_PLAIN];
 }
 
 /* Ramps --------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* style.h - names for looks, and the ramps of the colour layers.
  *
  * Views use role names; the palette's theme (theme.h) maps them to what the terminal can do. A colour is a
- * terminal colour number: -1 for the screen's own (STYLE_PLAIN), 0..255 of the xterm palette, or 0xRRGGBB in
+ * terminal colour number: -1 for the screen's own (style_screen), 0..255 of the xterm palette, or 0xRRGGBB in
  * direct mode. Every role has an attribute or a sign beside its colour, so that nothing is told by colour
  * alone.
  */
@@ -51,7 +51,11 @@ typedef struct palette {
     const theme *theme; /* NULL: the built-in one */
 } palette;
 
+/* Colours that a role leaves to the screen are -1, and so are all of STYLE_PLAIN: looks can be laid over one
+ * another. */
 style style_of(const palette *p, style_role r);
+/* What -1 stands for: the theme's plain, or the terminal's own where that is -1, too. */
+style style_screen(const palette *p);
 
 /* Background for x in [0,1] (signed: 0 lowest, 0.5 zero, 1 highest), with the foreground of better contrast
  * on it. Without colour the style is plain: draw ramp_shade. */

@@ -61,7 +61,7 @@ static unsigned handle(loop *l, const term_input *in) {
 static void obey(loop *l) {
     if (l->flags & APP_SUSPEND) term_suspend();
     if (l->flags & APP_MOUSE) term_toggle_mouse();
-    if (l->flags & APP_PAINT) term_paint(style_of(&l->a.pal, STYLE_PLAIN));
+    if (l->flags & APP_PAINT) term_paint(style_screen(&l->a.pal));
     if (l->flags & APP_REPAINT) term_repaint();
     l->flags &= ~(unsigned)(APP_SUSPEND | APP_MOUSE | APP_REPAINT | APP_PAINT);
 }
@@ -160,7 +160,7 @@ int tui_run(const tui_opts *o, err *e) {
     if (!rc) {
         pal.theme = l.a.pal.theme;
         l.a.pal = pal;
-        term_paint(style_of(&pal, STYLE_PLAIN));
+        term_paint(style_screen(&pal));
         l.keys = o->keys ? o->keys : "";
         rc = run(&l, e);
         term_close();

@@ -98,6 +98,9 @@ static void test_option(void **state) {
     (void)state;
     terminal *t = open_with("high-contrast", NULL);
     CHECK(becomes_clean(t, is_unpainted));
+    int x = 0, y = 0; /* the status line is of one piece */
+    CHECK(terminal_find(t, "seed 0", &x, &y));
+    CHECK(terminal_look(t, x, y).bg == 231 && terminal_look(t, x + 5, y).bg == 231);
     terminal_send(t, "T");
     CHECK(terminal_wait(t, "theme light (4 of 6)"));
     quit(t);
