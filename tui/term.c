@@ -26,6 +26,7 @@ static struct {
     color_mode mode;
     style plain; /* what the theme paints where nothing else is said */
     bool mouse;
+    bool own_entry; /* TERMINFO holds terminfo_direct */
     int resize_fd;
     struct sigaction old_winch;
     cells shown; /* the last frame; no cells: everything is to be drawn */
@@ -88,33 +89,37 @@ static color_mode detect_colors(tui_color wish) {
     return COLORS >= 256 ? MODE_256 : COLORS >= 16 ? MODE_16 : COLORS >= 8 ? MODE_8 : MODE_NONE;
 }
 
-/* The entry that comes with the program, handed to curses by the variable TERMINFO. */
-static SCREEN *open_own_direct(void) {
-    const char *before = getenv("TERMINFO");
-    char *kept = before ? strdup(before) : NULL;
-    if (!terminfo_direct[0] || (before && !kept)) {
-        free(kept);
-        return NULL;
-    }
-    setenv("TERMINFO", terminfo_direct, 1);
-    SCREEN *s = terminfo_known("tabes-direct") ? newterm("tabes-direct", stdout, stdin) : NULL;
-    if (kept) {
-        setenv("TERMINFO", kept, 1);
-    } else {
-        unsetenv("TERMINFO");
-    }
-    free(kept);
-    return s;
-}
-
 /* COLORTERM is a hint that an xterm-like terminal takes direct colours, which its terminfo entry seldom says.
  */
-static SCREEN *open_screen(void) {
+static bool hints_direct(void) {
     const char *name = getenv("TERM"), *hint = getenv("COLORTERM");
-    bool direct =
-        hint && (!strcmp(hint, "truecolor") || !strcmp(hint, "24bit")) && !strncmp(name, "xterm", 5);
-    SCREEN *s = direct ? open_own_direct() : NULL;
-    if (!s && direct && terminfo_known("xterm-direct")) s = newterm("xterm-direct", stdout, stdin);
+    return hint && (!strcmp(hint, "truecolor") || !strcmp(hint, "24bit")) && !strncmp(name, "xterm", 5);
+}
+
+/* The entry that comes with the program is handed to curses by the variable TERMINFO. */
+static void bring_own_entry(void) {
+    const char *before = getenv("TERMINFO");
+    char *kept = before ? strdup(before) : NULL;
+    if (terminfo_direct[0] && (kept || !before)) {
+        setenv("TERMINFO", terminfo_direct, 1);
+        term.own_entry = terminfo_known("tabes-direct");
+        if (!term.own_entry) unsetenv("TERMINFO");
+        if (!term.own_entry && kept) setenv("TERMINFO", kept, 1);
+    }
+    free(kept);
+}
+
+/* Before the workers start, because other threads may read the environment. */
+static void prepare_environment(void) {
+    unsetenv("LINES"); /* curses would trust them and ignore resizes */
+    unsetenv("COLUMNS");
+    if (hints_direct()) bring_own_entry();
+}
+
+static SCREEN *open_screen(void) {
+    const char *name = getenv("TERM");
+    SCREEN *s = term.own_entry ? newterm("tabes-direct", stdout, stdin) : NULL;
+    if (!s && hints_direct() && terminfo_known("xterm-direct")) s = newterm("xterm-direct", stdout, stdin);
     return s || !terminfo_known(name) ? s : newterm(name, stdout, stdin);
 }
 
@@ -129,6 +134,7 @@ int term_check(err *e) {
                        "the workbench cannot draw on TERM=%s; set TERM, or use `tabes run`",
                        name && *name ? name : "(unset)");
     }
+    prepare_environment();
     return 0;
 }
 
@@ -139,8 +145,6 @@ static void set_mouse(bool on) {
 
 int term_open(const tui_opts *o, palette *pal, err *e) {
     setlocale(LC_CTYPE, "");
-    unsetenv("LINES"); /* curses would trust them and ignore resizes */
-    unsetenv("COLUMNS");
     restore_prepare();
     catch_winch();
     term.screen = open_screen();

@@ -8,7 +8,8 @@
 #include "tui/cells.h"
 #include "tui/tui.h"
 
-/* Refuses with one line when stdin or stdout is no terminal or TERM is of no use. */
+/* Refuses with one line when stdin or stdout is no terminal or TERM is of no use. Sets what curses reads from
+ * the environment: call it before threads start. */
 int term_check(err *e) MUST_CHECK;
 
 /* After term_check. Fills in what can be shown. */
