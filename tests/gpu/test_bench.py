@@ -43,7 +43,7 @@ def step(c, length, s, dense):
 def measured(c, path):
     code, out, message = call(BENCH, "--device", "cpu", "--shape", "tiny", "--n", "32,64", "--rho", "0.25,1", "--repeat",
                               3, "--json", path)
-    if not c.check(code == 0 and message == "", f"gpu_bench: {code} {message}"):
+    if not c.check(code == 0 and message == "", f"gpu_bench: {code} {message}{out}"):
         return None
     with open(path) as f:
         data = json.load(f)
