@@ -93,6 +93,18 @@ int trajectory_append(trajectory *t, const step_record *r, err *e) {
     return 0;
 }
 
+int trajectory_fork(trajectory *out, const trajectory *t, int n, err *e) {
+    int rc = trajectory_init(out, &t->head, t->texts, e);
+    for (int k = 0; k < n && k < t->n_records && !rc; k++) rc = trajectory_append(out, t->records[k], e);
+    if (rc) {
+        trajectory_release(out);
+    } else if (n >= t->n_records) {
+        trajectory_set_pending(out, t->pending);
+        out->complete = t->complete;
+    }
+    return rc;
+}
+
 void trajectory_set_pending(trajectory *t, const step_record *r) {
     const step_record *old = t->pending;
     t->pending = r ? record_ref(r) : NULL;

@@ -56,6 +56,9 @@ typedef struct trajectory {
 int trajectory_init(trajectory *t, const traj_header *h, token_texts texts, err *e) MUST_CHECK;
 void trajectory_release(trajectory *t);
 
+/* The first n records again, shared with `t`: cheap. Its proposal comes along when n is the last state. */
+int trajectory_fork(trajectory *out, const trajectory *t, int n, err *e) MUST_CHECK;
+
 /* Takes a reference; clears pending. The record's step must equal n_records and its writes must be in
  * range (ERR_BAD_FORMAT otherwise). */
 int trajectory_append(trajectory *t, const step_record *r, err *e) MUST_CHECK;

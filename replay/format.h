@@ -54,6 +54,9 @@ cJSON *format_header(json_out *o, const traj_header *h, text_log *log);
 cJSON *format_step(json_out *o, const step_record *r, text_log *log);
 cJSON *format_closing(json_out *o, const trajectory *t);
 
+/* Appends a whole trajectory to what was written to fd; after a failure the file is of no use. */
+int replay_write_fd(int fd, const trajectory *t, const char *path, err *e) MUST_CHECK;
+
 /* Text of an id, or NULL. */
 const char *format_text(token_texts texts, int32_t id, size_t *n, bool *special);
 

@@ -65,7 +65,7 @@ static void read_closing(reader *r) {
 /* Lines ------------------------------------------------------------------- */
 
 /* Reads up to and without the newline; false at the end of the file. */
-static bool next_line(reader *r) {
+bool reader_next_line(reader *r) {
     strbuf_clear(&r->line);
     int c = EOF;
     char chunk[4096];
@@ -99,19 +99,20 @@ static void cut(reader *r, const char *how) {
 static void first_line(reader *r) {
     size_t column = 1;
     const char *why = NULL;
-    if (!next_line(r)) {
+    if (!reader_next_line(r)) {
         if (!r->rc)
-            r->rc =
-                err_set(r->e, ERR_BAD_FORMAT, "%s:1:1: an empty file, truncated before its header", r->path);
+            r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:1: %s, truncated before its header", r->path,
+                            r->line_no, r->line_no == 1 ? "an empty file" : "the end of the file");
         return;
     }
     bool looks_right = r->line.data[0] == '{';
     r->root = json_parse_line(r->line.data, r->line.len, &column, &why);
     if (!r->whole && looks_right) {
-        r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:1:%zu: truncated inside the header; nothing can be kept",
-                        r->path, r->line.len + 1);
+        r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: truncated inside the header; nothing can be kept",
+                        r->path, r->line_no, r->line.len + 1);
     } else if (!r->root) {
-        r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:1:%zu: %s; not a trajectory file", r->path, column, why);
+        r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: %s; not a trajectory file", r->path, r->line_no,
+                        column, why);
     } else if (strcmp(reader_get_text(r, r->root, "type", 32), "header") != 0) {
         reader_fail_at(r, reader_find(r->root, "type"), "the first line is not a header");
     } else {
@@ -124,7 +125,7 @@ static bool later_line(reader *r, bool *closed) {
     char how[80];
     size_t column = 1;
     const char *why = NULL;
-    if (!next_line(r)) return false;
+    if (!reader_next_line(r)) return false;
     if (!r->whole) {
         snprintf(how, sizeof how, "line %zu is cut", r->line_no);
         cut(r, how);
@@ -162,41 +163,74 @@ static void read_all(reader *r) {
     if (!r->rc && !closed && !r->rp->truncated) cut(r, "no closing line");
 }
 
-static int load(replay **out, const char *path, bool lenient, err *e) {
-    *out = NULL;
+static replay *new_replay(reader *r, const char *path) {
+    r->rp = mem_new(1, sizeof *r->rp);
+    if (r->rp) {
+        snprintf(r->rp->path, sizeof r->rp->path, "%s", path);
+    } else {
+        r->rc = err_set(r->e, ERR_NO_MEMORY, "%s: out of memory", r->path);
+    }
+    return r->rp;
+}
+
+void reader_trajectory(reader *r) {
+    bool closed = false;
+    if (!new_replay(r, r->path)) return;
+    first_line(r);
+    do {
+        cJSON_Delete(r->root);
+        r->root = NULL;
+    } while (!r->rc && !closed && later_line(r, &closed));
+    cJSON_Delete(r->root);
+    r->root = NULL;
+    free(r->masked);
+    r->masked = NULL;
+    if (!r->rc && !closed) reader_fail_at(r, NULL, "the file ends inside a trajectory");
+}
+
+/* Numbers have a point, whatever the user's locale says; cJSON and strtod follow this thread's locale. */
+static void run_plain(reader *r, void (*body)(reader *r)) {
+    locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    locale_t before = plain ? uselocale(plain) : (locale_t)0;
+    body(r);
+    if (plain) {
+        uselocale(before);
+        freelocale(plain);
+    }
+}
+
+int reader_run(reader *r, const char *path, void (*body)(reader *r), err *e) {
     bool std = strcmp(path, "-") == 0;
     size_t n = strlen(path);
     struct stat st;
-    reader r = {.path = std ? "<stdin>" : n > 160 ? path + n - 160 : path, .e = e, .lenient = lenient};
-    strbuf_init(&r.line, MAX_LINE);
-    r.rp = mem_new(1, sizeof *r.rp);
-    if (!r.rp) return err_set(e, ERR_NO_MEMORY, "%s: out of memory", r.path);
-    snprintf(r.rp->path, sizeof r.rp->path, "%s", path);
-    r.f = std ? stdin : fopen(path, "rb");
-    if (!r.f) {
-        r.rc = err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", r.path, strerror(errno));
-    } else if (fstat(fileno(r.f), &st) == 0 && S_ISDIR(st.st_mode)) {
-        r.rc = err_set(e, ERR_IO, "%s: is a directory, expected a trajectory file", r.path);
+    r->path = std ? "<stdin>" : n > 160 ? path + n - 160 : path;
+    r->e = e;
+    strbuf_init(&r->line, MAX_LINE);
+    r->f = std ? stdin : fopen(path, "rb");
+    if (!r->f) {
+        r->rc = err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", r->path, strerror(errno));
+    } else if (fstat(fileno(r->f), &st) == 0 && S_ISDIR(st.st_mode)) {
+        r->rc = err_set(e, ERR_IO, "%s: is a directory, expected a trajectory file", r->path);
     } else {
-        /* Numbers have a point, whatever the user's locale says; cJSON and strtod follow this thread's
-         * locale. */
-        locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-        locale_t before = plain ? uselocale(plain) : (locale_t)0;
-        read_all(&r);
-        if (plain) {
-            uselocale(before);
-            freelocale(plain);
-        }
+        run_plain(r, body);
     }
-    if (r.f && !std) fclose(r.f);
-    strbuf_release(&r.line);
-    free(r.masked);
-    if (r.rc) {
+    if (r->f && !std) fclose(r->f);
+    strbuf_release(&r->line);
+    cJSON_Delete(r->root);
+    free(r->masked);
+    return r->rc;
+}
+
+static int load(replay **out, const char *path, bool lenient, err *e) {
+    *out = NULL;
+    reader r = {.path = path, .e = e, .lenient = lenient};
+    if (!new_replay(&r, path)) return r.rc;
+    if (reader_run(&r, path, read_all, e)) {
         replay_close(r.rp);
-        return r.rc;
+    } else {
+        *out = r.rp;
     }
-    *out = r.rp;
-    return 0;
+    return r.rc;
 }
 
 int replay_load(replay **out, const char *path, err *e) {

@@ -32,6 +32,14 @@ typedef struct reader {
 #define P_HIGH (1 + 1e-6)
 #define ANY    1.7976931348623157e308
 
+/* Opens the file ("-": standard input) and runs `body` over it with numbers read as the C locale has them;
+ * everything that the reader took is released, but for r->rp. Returns r->rc. */
+int reader_run(reader *r, const char *path, void (*body)(reader *r), err *e);
+/* The next line into r->line; false at the end of the file. */
+bool reader_next_line(reader *r);
+/* One trajectory from its header to its closing line, into a fresh r->rp; cut short is a fault here. */
+void reader_trajectory(reader *r);
+
 /* The first fault wins; it is placed at `item`, or at the line itself when NULL. */
 void reader_fail_at(reader *r, const cJSON *item, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void reader_fail_memory(reader *r);

@@ -9,6 +9,7 @@
 #define TABES_REPLAY_H
 
 #include "engine/engine.h"
+#include "replay/tree.h"
 
 /* Writer -------------------------------------------------------------- */
 

@@ -136,6 +136,16 @@ static int write_all(recorder *r, const trajectory *t, bool sync, err *e) {
     return rc;
 }
 
+int replay_write_fd(int fd, const trajectory *t, const char *path, err *e) {
+    recorder *r;
+    int copy = dup(fd);
+    if (copy < 0) return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    int rc = open_fd(&r, copy, path, &t->head, t->texts, e);
+    if (!rc) rc = write_all(r, t, false, e);
+    recorder_close(r);
+    return rc;
+}
+
 int replay_save(const trajectory *t, const char *path, err *e) {
     struct stat st;
     recorder *r;
