@@ -16,7 +16,15 @@
 
 #include "engine/base/mem.h"
 
-typedef enum work_kind { WORK_OPEN, WORK_COMMIT, WORK_PROPOSE } work_kind;
+typedef enum work_kind { WORK_OPEN, WORK_COMMIT, WORK_PROPOSE, WORK_SEEK } work_kind;
+
+/* Where a pane is sent: a decode and a state of it. The record holds the setting of that state. */
+typedef struct place {
+    session_opts opts; /* prompt: the start tokens, n_prompt the whole length */
+    int32_t *start, *tokens;
+    session_state state;
+    step_record *setting;
+} place;
 
 typedef struct work {
     work_kind kind;
@@ -26,6 +34,8 @@ typedef struct work {
     const policy *policy;
     param_set params;
     uint64_t seed;
+    place *to;        /* of WORK_SEEK */
+    bool quiet;       /* of WORK_SEEK: no proposal is wanted */
     bool no_proposal; /* cancelled while it waited: do the rest only */
     struct work *next;
 } work;
@@ -204,7 +214,47 @@ static void commit(lane *l, const work *job) {
     }
 }
 
+static void free_place(place *to) {
+    if (!to) return;
+    record_unref(to->setting);
+    free(to->start);
+    free(to->tokens);
+    free(to);
+}
+
+static bool same_decode(const session *s, const place *to) {
+    traj_header h;
+    session_header(s, &h);
+    return !strcmp(h.policy, to->opts.policy->name) && h.params.defs == to->opts.params.defs &&
+           !memcmp(h.params.v, to->opts.params.v, (size_t)h.params.n * sizeof h.params.v[0]) &&
+           h.seed == to->opts.seed && h.n_tokens == to->state.n &&
+           !memcmp(h.start, to->start, (size_t)h.n_tokens * sizeof *h.start);
+}
+
+/* The session is opened anew only when the state belongs to another decode. */
+static void seek(lane *l, const work *job) {
+    err e = {0};
+    session **s = &l->w->sessions[job->pane];
+    int rc = 0;
+    if (*s && !same_decode(*s, job->to)) {
+        session_close(*s);
+        *s = NULL;
+    }
+    if (!*s) {
+        session_opts o = job->to->opts;
+        o.cancel = &l->cancel;
+        rc = session_open(s, l->d, &o, &e);
+    }
+    if (!rc) rc = session_seek(*s, &job->to->state, &e);
+    if (rc) {
+        push_failure(l, job, &e, true);
+    } else if (!job->quiet) {
+        propose(l, job);
+    }
+}
+
 static void free_work(work *job) {
+    free_place(job->to);
     record_unref(job->rec);
     free(job);
 }
@@ -238,7 +288,7 @@ static work *take_work(lane *l) {
 
 static void *run(void *arg) {
     static void (*const doing[])(lane *, const work *) = {
-        [WORK_OPEN] = open_session, [WORK_COMMIT] = commit, [WORK_PROPOSE] = propose};
+        [WORK_OPEN] = open_session, [WORK_COMMIT] = commit, [WORK_PROPOSE] = propose, [WORK_SEEK] = seek};
     lane *l = arg;
     for (work *job; (job = take_work(l));) {
         doing[job->kind](l, job);
@@ -256,11 +306,12 @@ static void post(worker *w, const work *job) {
     work *copy = mem_copy(job, 1, sizeof *job);
     if (!copy) {
         record_unref(job->rec);
+        free_place(job->to);
         return;
     }
     lane *l = lane_of(w, copy->pane);
     pthread_mutex_lock(&w->lock);
-    if (copy->kind == WORK_OPEN) {
+    if (copy->kind == WORK_OPEN || copy->kind == WORK_SEEK) {
         w->epoch[copy->pane]++;
         if (l->running && l->running_pane == copy->pane) atomic_store(&l->cancel, true);
     }
@@ -281,6 +332,40 @@ void worker_commit(worker *w, int pane, const step_record *r) {
 
 void worker_propose(worker *w, int pane) {
     post(w, &(work){.kind = WORK_PROPOSE, .pane = pane});
+}
+
+static int copy_place(place *to, const traj_header *h, const session_state *st, err *e) {
+    const policy *p = policy_find(h->policy);
+    if (!p) return err_set(e, ERR_BAD_ARGUMENT, "unknown policy %s", h->policy);
+    to->start = mem_copy(h->start, (size_t)h->n_tokens, sizeof *h->start);
+    to->tokens = mem_copy(st->tokens, (size_t)st->n, sizeof *st->tokens);
+    to->setting = record_new();
+    bool ok = to->start && to->tokens && to->setting;
+    if (ok && st->setting) ok = record_set_setting(to->setting, st->setting);
+    if (!ok) return err_set(e, ERR_NO_MEMORY, "out of memory for a state of %d tokens", st->n);
+    to->state = *st;
+    to->state.tokens = to->tokens;
+    to->state.setting = to->setting->setting;
+    to->opts = (session_opts){.prompt = to->start,
+                              .n_prompt = h->n_tokens,
+                              .policy = p,
+                              .params = h->params,
+                              .seed = h->seed,
+                              .observe_tis = true};
+    return 0;
+}
+
+int worker_seek(worker *w, int pane, const traj_header *h, const session_state *st, bool propose_too,
+                err *e) {
+    place *to = mem_new(1, sizeof *to);
+    if (!to) return err_set(e, ERR_NO_MEMORY, "out of memory for a state of %d tokens", st->n);
+    int rc = copy_place(to, h, st, e);
+    if (rc) {
+        free_place(to);
+        return rc;
+    }
+    post(w, &(work){.kind = WORK_SEEK, .pane = pane, .to = to, .quiet = !propose_too});
+    return 0;
 }
 
 /* The running jobs see their flag. A waiting one keeps what it must change (open, commit) and loses its

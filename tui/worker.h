@@ -15,6 +15,8 @@
  *     poll(worker_fd(w));  while (worker_next(w, &ev)) { ... worker_event_release(&ev); }
  *     worker_stop(w);
  *
+ * worker_seek takes a pane to any state of any decode: undo, branches and edits of the past come here.
+ *
  * Opening a pane again replaces its session: what was running or waiting for the old one is given up
  * silently.
  */
@@ -59,6 +61,13 @@ bool worker_stop(worker *w, double seconds);
 void worker_open(worker *w, int pane, const policy *p, const param_set *params, uint64_t seed);
 void worker_commit(worker *w, int pane, const step_record *r); /* takes its own reference */
 void worker_propose(worker *w, int pane);                      /* again, after a cancellation */
+
+/* A pane goes to another state, perhaps of another decode: `h` names its start, policy, parameters and seed.
+ * What ran or waited for the pane is given up silently, as by worker_open, but no EVENT_OPENED comes. With
+ * `propose`, EVENT_PROPOSED follows; without, the caller has the proposal of that state already. Everything
+ * is copied. */
+int worker_seek(worker *w, int pane, const traj_header *h, const session_state *to, bool propose,
+                err *e) MUST_CHECK;
 
 /* Give up what runs now and what waits. Each given-up proposal is answered by EVENT_CANCELLED. Opening and
  * committing are never lost. */

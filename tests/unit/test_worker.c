@@ -290,13 +290,87 @@ static void test_failure(void **state) {
     denoiser_close(&f->base);
 }
 
+/* To and fro between two decodes and their states, on one lane and on two: only the last state's proposal
+ * comes, and it is what a decode straight to there proposes. */
+static void seek_around(denoiser *d) {
+    worker *w = start(d);
+    worker_event ev;
+    err e = {0};
+    traj_header h = {0};
+    const step_record *first = NULL;
+    open_pane(w, 0, "confidence");
+    open_pane(w, 1, "boe");
+    for (int i = 0, opened = 0; i < 4 && next_event(w, &ev); i++) {
+        if (ev.kind == EVENT_OPENED && ev.pane == 0) {
+            h = ev.head;
+            ev.head.start = NULL; /* kept */
+        }
+        opened += ev.kind == EVENT_OPENED;
+        if (ev.kind == EVENT_PROPOSED && ev.pane == 0) first = record_ref(ev.rec);
+        CHECK(i < 3 || opened == 2);
+        worker_event_release(&ev);
+    }
+    if (!CHECK(h.start && first)) return;
+    int32_t later[N];
+    memcpy(later, prompt, sizeof later);
+    later[first->writes[0].pos] = first->writes[0].token;
+    traj_header boe = h;
+    snprintf(boe.policy, sizeof boe.policy, "boe");
+    policy_defaults(policy_find("boe"), NULL, &boe.params);
+    for (int round = 0; round < 20; round++) {
+        session_state at = {.tokens = round % 3 ? later : prompt, .n = N, .k = round % 3 ? 1 : 0};
+        at.decoded = at.k;
+        MUST(worker_seek(w, round % 2, round % 4 < 2 ? &h : &boe, &at, true, &e), &e);
+    }
+    session_state at = {.tokens = prompt, .n = N};
+    MUST(worker_seek(w, 0, &h, &at, true, &e), &e);
+    const step_record *last[2] = {NULL, NULL};
+    for (int i = 0; i < 2 && next_event(w, &ev); i++) {
+        CHECK(ev.kind == EVENT_PROPOSED && ev.rec && !last[ev.pane]);
+        last[ev.pane] = record_ref(ev.rec);
+        worker_event_release(&ev);
+    }
+    if (CHECK(last[0] && last[1])) {
+        CHECK(last[0]->step == 0 && last[0]->writes[0].pos == first->writes[0].pos);
+        CHECK(!memcmp(last[0]->entropy, first->entropy, (size_t)first->n_masked * sizeof *first->entropy));
+        CHECK(last[1]->step == 1 && last[1]->n_masked == first->n_masked - 1 && last[1]->score);
+    }
+    /* Without a proposal: the record that is there is committed, and the next one comes. */
+    MUST(worker_seek(w, 0, &h, &at, false, &e), &e);
+    worker_commit(w, 0, first);
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_PROPOSED && ev.rec && ev.rec->step == 1);
+    worker_event_release(&ev);
+    /* A state of another length is refused with an answer; an unknown policy at once. */
+    at.n = N - 1;
+    MUST(worker_seek(w, 0, &h, &at, true, &e), &e);
+    CHECK(next_event(w, &ev) && ev.kind == EVENT_FAILED && ev.msg[0]);
+    worker_event_release(&ev);
+    snprintf(boe.policy, sizeof boe.policy, "none");
+    CHECK(worker_seek(w, 0, &boe, &at, true, &e) && strstr(e.msg, "none"));
+    CHECK(!worker_next(w, &ev));
+    for (int i = 0; i < 2; i++) record_unref(last[i]);
+    record_unref(first);
+    free((void *)(uintptr_t)h.start);
+    CHECK(worker_stop(w, SECONDS));
+}
+
+static void test_seek(void **state) {
+    (void)state;
+    fake *f = fake_new(false, 64);
+    seek_around(&f->base);
+    denoiser_close(&f->base);
+    f = fake_gpu_new();
+    seek_around(&f->base);
+    denoiser_close(&f->base);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_decodes),   cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_no_fork),       cmocka_unit_test(test_cancel_lanes),
         cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_lost_device),
         cmocka_unit_test(test_cancel),        cmocka_unit_test(test_reopen),
-        cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_failure),       cmocka_unit_test(test_seek),
     };
     return finish("worker", cmocka_run_group_tests(tests, NULL, NULL));
 }
