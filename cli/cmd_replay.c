@@ -8,6 +8,7 @@ const command cmd_replay = {
     .summary = "one or two recordings in the workbench, without a model",
     .usage = "usage: tabes replay FILE [FILE] [OPTIONS]\n"
              "\n"
+             "A file of branches (W in the workbench) shows its panes; K lists the branches.\n"
              "A file that was cut short opens with the steps that are whole; a note says so.\n"
              "\n" HELP_SCREEN,
     .run = replay_main,
@@ -22,6 +23,21 @@ static int load(cli_args *a, replay **files, err *e) {
     return 0;
 }
 
+/* One file with branches shows all its panes. */
+static int show_tree(const cli_args *a, const screen_args *s) {
+    tree_file *f;
+    err e = {0};
+    bool still_computing;
+    if (a->n_operands != 1)
+        return cli_usage_error(&cmd_replay, "a file with branches is shown alone, found %d files",
+                               a->n_operands);
+    if (tree_load(&f, a->operands[0], &e)) return cli_report_input(&e);
+    tui_opts o = {.trees = f};
+    int rc = screen_show(&cmd_replay, s, &o, &still_computing);
+    tree_file_close(f);
+    return rc;
+}
+
 static int replay_main(int argc, char **argv) {
     screen_args s = {0};
     const cli_extra extra[] = {SCREEN_EXTRA(s), {0}};
@@ -30,6 +46,9 @@ static int replay_main(int argc, char **argv) {
     if (rc >= 0) return rc;
     if (a.n_operands < 1 || a.n_operands > TUI_MAX_PANES) {
         return cli_usage_error(&cmd_replay, "expected one or two recordings, found %d", a.n_operands);
+    }
+    for (int i = 0; i < a.n_operands; i++) {
+        if (tree_is_file(a.operands[i])) return show_tree(&a, &s);
     }
     replay *files[TUI_MAX_PANES] = {0};
     err e = {0};

@@ -8,6 +8,8 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
+#include "tui/dialog.h"
+#include "tui/edit.h"
 
 /* Messages ------------------------------------------------------------ */
 
@@ -46,17 +48,23 @@ int pane_planned(const pane *p) {
     int n = p->traj->n_records;
     if (p->traj->complete) return n;
     const step_record *r = p->traj->pending ? p->traj->pending : n ? p->traj->records[n - 1] : NULL;
-    return r && r->T > n ? r->T : n;
+    int left = r ? r->T - trajectory_decoded(p->traj, n) : 0, masks = 0;
+    for (int i = 0; i < p->traj->head.n_tokens; i++) masks += p->traj->last[i] == p->traj->head.mask_id;
+    if (left > masks) left = masks; /* every step writes at least one; hands may have written some */
+    return left > 0 ? n + left : n;
 }
 
+/* At the state shown: a person may change it on the way. */
 const char *pane_policy(const pane *p) {
+    const step_setting *s = p->traj ? trajectory_setting(p->traj, p->state) : NULL;
+    if (s) return s->policy;
     return p->traj && p->traj->head.policy[0] ? p->traj->head.policy : p->policy ? p->policy->name : "?";
 }
 
 double pane_total_entropy(const pane *p, int n, bool *known) {
     const step_record *r = p->traj ? trajectory_record_at(p->traj, n) : NULL;
     bool end = p->traj && n == p->traj->n_records && p->traj->complete;
-    *known = r || end;
+    *known = (r && (r->kind == STEP_DECODE || r->n_masked)) || end;
     return r ? r->total_entropy : 0;
 }
 
@@ -126,13 +134,17 @@ static int open_live(app *a, const tui_opts *o, err *e) {
     return wait_open(a, e);
 }
 
-static void open_replays(app *a, const tui_opts *o) {
-    a->n_panes = o->n_replays;
+static int open_replays(app *a, const tui_opts *o, err *e) {
+    a->n_panes = o->trees ? tree_file_panes(o->trees) : o->n_replays;
+    for (int i = 0; o->trees && i < a->n_panes; i++) {
+        if (!edit_show_tree(&a->panes[i], tree_file_tree(o->trees, i), e)) return e->code;
+    }
     for (int i = 0; i < o->n_replays; i++) {
-        a->panes[i].traj = &o->replays[i]->traj;
+        a->panes[i].traj = a->panes[i].home = &o->replays[i]->traj;
         a->panes[i].seed = o->replays[i]->traj.head.seed;
         if (o->replays[i]->truncated) app_complain(a, "%s: %s", o->replays[i]->path, o->replays[i]->note);
     }
+    return 0;
 }
 
 int app_open(app *a, const tui_opts *o, err *e) {
@@ -142,8 +154,10 @@ int app_open(app *a, const tui_opts *o, err *e) {
     if (o->model) {
         app_say(a, "%s", denoiser_get_info(o->model->d)->device_note);
         rc = open_live(a, o, e);
+        for (int i = 0; !rc && o->trees && i < a->n_panes && i < tree_file_panes(o->trees); i++)
+            rc = edit_adopt(a, &a->panes[i], tree_file_tree(o->trees, i), e) ? 0 : e->code;
     } else {
-        open_replays(a, o);
+        rc = open_replays(a, o, e);
     }
     if (rc) {
         app_close(a);
@@ -166,12 +180,16 @@ bool app_close(app *a) {
     for (int i = 0; i < TUI_MAX_PANES; i++) {
         pane *p = &a->panes[i];
         trajectory_release(&p->own);
+        trajectory_release(&p->shown);
+        tree_release(&p->tree);
+        history_release(&p->past);
         flow_release(&p->flow);
         free(p->tokens);
         free(p->rank);
         free(p->written_by);
         free(p->written_p);
     }
+    dialog_close(a);
     free(a->differs);
     app_themes_close(a);
     *a = (app){0};
@@ -196,7 +214,7 @@ static int reserve(pane *p, int n, err *e) {
     return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", n);
 }
 
-static int derive(pane *p, err *e) {
+int pane_derive(pane *p, err *e) {
     int n = p->traj->head.n_tokens, count = 0;
     if (p->state > p->traj->n_records) p->state = p->traj->n_records;
     int rc = reserve(p, n, e);
@@ -299,7 +317,7 @@ int app_prepare(app *a, int cols, int rows, err *e) {
     a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab);
     if (a->lay.too_small) return 0;
     for (int i = 0; i < a->n_panes; i++) {
-        int rc = derive(&a->panes[i], e);
+        int rc = pane_derive(&a->panes[i], e);
         if (!rc) rc = build_flow(a, i, e);
         if (rc) return rc;
     }

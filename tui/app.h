@@ -8,6 +8,7 @@
 #define TABES_TUI_APP_H
 
 #include "tui/flow.h"
+#include "tui/history.h"
 #include "tui/layout.h"
 #include "tui/tui.h"
 #include "tui/worker.h"
@@ -27,7 +28,16 @@ typedef struct pane {
     double busy_since; /* clock_now() */
     int want;          /* steps asked for while busy */
     bool run;          /* commit every proposal until the end */
-    char error[400];   /* why there is no session or no proposal; empty otherwise */
+    bool stuck;        /* masks are left, but the policy may write none of them */
+    tree tree;         /* its branches; the active one is `own` */
+    history past;
+    char error[400]; /* why there is no session or no proposal; empty otherwise */
+
+    /* Another trajectory in the place of the pane's: a branch, looked at like a recording. */
+    bool guest;
+    trajectory shown;
+    char guest_name[TREE_NAME];
+    const trajectory *home; /* of a recording: what the pane shows otherwise */
 
     int state;  /* the state shown: 0..n_records */
     int scroll; /* first canvas line shown */
@@ -42,6 +52,7 @@ typedef struct pane {
 } pane;
 
 typedef struct app_themes app_themes; /* app_theme.c */
+typedef struct dialog dialog;
 
 typedef struct app {
     const model *model; /* NULL in a replay */
@@ -55,6 +66,7 @@ typedef struct app {
     detail_tab tab;
     bool legend, diff, help, quit;
     int help_scroll;
+    dialog *over; /* the one that has the keys, or NULL; see dialog.h */
     bool playing;
     int speed; /* index of app_speeds */
     double next_tick;
@@ -111,6 +123,10 @@ int app_prepare(app *a, int cols, int rows, err *e) MUST_CHECK;
 
 void app_say(app *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void app_complain(app *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* tokens, rank and the like follow traj and state. Verbs that read them call it first, since no frame may
+ * have been drawn since the last change. */
+int pane_derive(pane *p, err *e) MUST_CHECK;
 
 /* Reading, for views. */
 static inline const pane *app_pane(const app *a, int i) {
@@ -184,7 +200,11 @@ unsigned app_next_policy(app *a, int count);
 unsigned app_prev_policy(app *a, int count);
 unsigned app_restart(app *a, int count);
 unsigned app_record(app *a, int count);
+void app_record_path(app *a, const char *end, char *buf, size_t size); /* of a file of this run */
 unsigned app_cancel(app *a, int count);
 void app_commit(app *a, pane *p); /* the pending record becomes a step */
+/* Parameters for policy p: its defaults, and what a person had set by hand in `from` where p has it and takes
+ * it; left_out names the others. */
+void app_carry_params(const app *a, const policy *p, const param_set *from, param_set *to, strbuf *left_out);
 
 #endif

@@ -1,5 +1,7 @@
 /* keys.c - key to command. Counts and two-key commands are assembled here and nowhere else. */
+#include "tui/edit.h"
 #include "tui/keys.h"
+#include "tui/dialog.h"
 
 static unsigned goto_state(app *a, int count) {
     return app_last(a, count);
@@ -68,7 +70,13 @@ const binding bindings[] = {
     {{'L'}, "legend", app_toggle_legend, "legend on and off", GROUP_LOOK, HINT_NEVER, NULL},
     {{'d'}, "differences", app_toggle_diff, "mark where the panes differ", GROUP_LOOK, HINT_NEVER, NULL},
     {{'i'}, "detail", app_next_tab, "on small screens: the next detail", GROUP_LOOK, HINT_NEVER, NULL},
-    {{KEY_RETURN}, "candidates", app_candidates, "show the candidates", GROUP_LOOK, HINT_NEVER, NULL},
+    {{KEY_RETURN},
+     "candidates",
+     app_candidates,
+     "show the candidates; again: write one",
+     GROUP_LOOK,
+     HINT_NEVER,
+     NULL},
     {{'\t', TUI_KEY_BACKTAB},
      "pane",
      app_focus_next,
@@ -77,6 +85,22 @@ const binding bindings[] = {
      HINT_COMPARE,
      "pane"},
     {{'='}, "lock", app_lock, "lock the panes to one step, or not", GROUP_LOOK, HINT_NEVER, NULL},
+    {{'r'}, "write", app_pick, "write tokens by hand at the cursor", GROUP_EDIT, HINT_LIVE, "write"},
+    {{'x'}, "remask", app_remask, "put the token back to the mask", GROUP_EDIT, HINT_NEVER, NULL},
+    {{'B'}, "ban", app_ban, "ban the likeliest token here; again: allow", GROUP_EDIT, HINT_NEVER, NULL},
+    {{'p'}, "pin", app_pin, "pin the position as it is, or not", GROUP_EDIT, HINT_NEVER, NULL},
+    {{'P'}, "form", app_form, "policy and parameters, from here on", GROUP_EDIT, HINT_NEVER, NULL},
+    {{'E'}, "prompt", app_edit_prompt, "edit the prompt and start anew", GROUP_EDIT, HINT_NEVER, NULL},
+    {{'u'}, "undo", app_undo, "undo an edit, restart or switch", GROUP_EDIT, HINT_LIVE, "undo"},
+    {{KEY_CTRL('r')}, "redo", app_redo, "redo", GROUP_EDIT, HINT_NEVER, NULL},
+    {{'K'}, "branches", app_branches, "branches: go to, compare, name, delete", GROUP_EDIT, HINT_NEVER, NULL},
+    {{'W'},
+     "save-tree",
+     app_save_tree,
+     "write all branches of all panes to a file",
+     GROUP_EDIT,
+     HINT_NEVER,
+     NULL},
     {{'a'},
      "policy-next",
      app_next_policy,
@@ -104,7 +128,7 @@ const binding bindings[] = {
 const int n_bindings = (int)(sizeof bindings / sizeof bindings[0]);
 
 const char *key_group_title(key_group g) {
-    static const char *const titles[N_GROUPS] = {"time", "position", "view", "decode", "program"};
+    static const char *const titles[N_GROUPS] = {"time", "position", "view", "edit", "decode", "program"};
     return titles[g];
 }
 
@@ -198,6 +222,7 @@ static unsigned unknown(app *a, int key) {
 unsigned keys_press(app *a, int key) {
     a->message[0] = '\0';
     a->warning = false;
+    if (a->over) return dialog_press(a, key);
     if (key == 127 || key == 8) return unknown(a, 1);
     if (key == '\n') key = KEY_RETURN;
     if (a->help) return press_in_help(a, key);

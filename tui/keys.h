@@ -33,6 +33,7 @@ typedef enum key_group {
     GROUP_TIME,
     GROUP_POSITION,
     GROUP_LOOK,
+    GROUP_EDIT,
     GROUP_RUN,
     GROUP_PROGRAM,
     N_GROUPS

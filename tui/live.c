@@ -3,11 +3,12 @@
 #include <time.h>
 
 #include "engine/base/clock.h"
-#include "tui/app.h"
+#include "tui/edit.h"
 
 static void begin_work(pane *p) {
     p->busy = true;
     p->busy_since = clock_now();
+    p->stuck = false;
     p->error[0] = '\0';
 }
 
@@ -39,7 +40,7 @@ static void on_opened(app *a, pane *p, worker_event *ev) {
     trajectory_release(&p->own);
     p->own = fresh;
     p->traj = &p->own;
-    p->state = 0; /* steps asked for since the restart stay asked for */
+    p->state = 0;
 }
 
 static void on_proposed(app *a, pane *p, worker_event *ev) {
@@ -48,6 +49,8 @@ static void on_proposed(app *a, pane *p, worker_event *ev) {
     if (!ev->rec) {
         p->want = 0;
         p->run = false;
+        p->stuck = !p->own.complete;
+        if (p->stuck) app_say(a, "pane %c: every masked position is pinned", 'A' + ev->pane);
     } else if (p->want > 0 || p->run) {
         bool looking = p->state == p->own.n_records;
         int shown = p->state;
@@ -96,40 +99,22 @@ static bool refuse_replay(app *a) {
     return true;
 }
 
-/* The old steps and the old proposal go at once: a step asked for before the session is open waits for it. */
-static int forget_steps(app *a, pane *p, err *e) {
-    trajectory fresh;
-    traj_header head = p->own.head;
-    snprintf(head.policy, sizeof head.policy, "%s", p->policy->name);
-    head.params = p->params;
-    int rc = trajectory_init(&fresh, &head, model_texts(a->model), e);
-    if (rc) return rc;
-    trajectory_release(&p->own);
-    p->own = fresh;
-    p->state = 0;
-    return 0;
-}
-
-static void restart(app *a, pane *p) {
+/* A step asked for before the first proposal is there waits for it. */
+static bool restart(app *a, pane *p) {
     err e = {0};
-    if (forget_steps(a, p, &e)) {
-        app_complain(a, "%s", e.msg);
-        return;
-    }
-    begin_work(p);
-    p->want = 0;
-    p->run = false;
     a->playing = false;
-    worker_open(a->worker, (int)(p - a->panes), p->policy, &p->params, p->seed);
+    if (edit_restart(a, p, NULL, 0, 0, &e)) return true;
+    app_complain(a, "%s", e.msg);
+    return false;
 }
 
 unsigned app_restart(app *a, int count) {
     (void)count;
-    if (refuse_replay(a)) return APP_REDRAW;
+    if (refuse_replay(a) || !edit_pane(a)) return APP_REDRAW;
+    app_say(a, "restarted from state 0; u undoes");
     for (int i = 0; i < a->n_panes; i++) {
-        if (a->locked || i == a->focus) restart(a, &a->panes[i]);
+        if ((a->locked || i == a->focus) && a->panes[i].live) restart(a, &a->panes[i]);
     }
-    app_say(a, "restarted from state 0");
     return APP_REDRAW;
 }
 
@@ -155,30 +140,29 @@ static void carry_settings(const app *a, const policy *p, param_set *to, const p
 }
 
 /* All settings together; when the policy refuses them so, those that it takes. */
-static void settle_params(const app *a, pane *p, strbuf *left_out) {
-    param_set old = p->params;
-    policy_defaults(p->policy, &a->model->tuning, &p->params);
-    carry_settings(a, p->policy, &p->params, &old, false, left_out);
-    if (accepts(a, p->policy, &p->params)) return;
-    policy_defaults(p->policy, &a->model->tuning, &p->params);
-    carry_settings(a, p->policy, &p->params, &old, true, left_out);
+void app_carry_params(const app *a, const policy *p, const param_set *from, param_set *to, strbuf *left_out) {
+    policy_defaults(p, &a->model->tuning, to);
+    carry_settings(a, p, to, from, false, left_out);
+    if (accepts(a, p, to)) return;
+    policy_defaults(p, &a->model->tuning, to);
+    carry_settings(a, p, to, from, true, left_out);
 }
 
 static unsigned change_policy(app *a, int by) {
-    if (refuse_replay(a)) return APP_REDRAW;
-    pane *p = &a->panes[a->focus];
+    pane *p = refuse_replay(a) ? NULL : edit_pane(a);
     int n = 0, at = 0;
+    if (!p) return APP_REDRAW;
     for (; policies[n]; n++) {
         if (policies[n] == p->policy) at = n;
     }
     p->policy = policies[((at + by) % n + n) % n];
     strbuf left_out;
     strbuf_init(&left_out, sizeof a->message / 2);
-    settle_params(a, p, &left_out);
-    if (a->locked) app_go(a, a->focus, 0);
+    param_set old = p->params;
+    app_carry_params(a, p->policy, &old, &p->params, &left_out);
     app_say(a, "pane %c: %s, from state 0%s%s", 'A' + a->focus, p->policy->name,
             left_out.len ? ", with its own " : "", left_out.len ? left_out.data : "");
-    restart(a, p);
+    if (restart(a, p) && a->locked) app_go(a, a->focus, 0);
     strbuf_release(&left_out);
     return APP_REDRAW;
 }
@@ -219,6 +203,11 @@ static void make_stamp(app *a) {
         !strftime(a->record_stamp, sizeof a->record_stamp, "tabes-%Y%m%d-%H%M%S", &local)) {
         snprintf(a->record_stamp, sizeof a->record_stamp, "tabes");
     }
+}
+
+void app_record_path(app *a, const char *end, char *buf, size_t size) {
+    make_stamp(a);
+    snprintf(buf, size, "%s%s", a->record_prefix ? a->record_prefix : a->record_stamp, end);
 }
 
 unsigned app_record(app *a, int count) {

@@ -1,5 +1,5 @@
 /* look.c - verbs that change what is shown, not where one is. */
-#include "tui/app.h"
+#include "tui/dialog.h"
 
 /* The same key again goes back to plain. */
 static unsigned set_layer(app *a, layer l) {
@@ -49,7 +49,8 @@ unsigned app_next_tab(app *a, int count) {
 }
 
 unsigned app_candidates(app *a, int count) {
-    (void)count;
+    bool shown = !a->lay.tabbed || a->tab == TAB_CANDIDATES;
+    if (shown && a->model) return app_pick(a, count);
     a->tab = TAB_CANDIDATES;
     return APP_REDRAW;
 }

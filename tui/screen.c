@@ -1,6 +1,7 @@
 /* screen.c - which view goes where. */
 #include "tui/screen.h"
 
+#include "tui/dialog.h"
 #include "tui/view.h"
 
 static void show(const view *v, const app *a, int i, cells *g, rect r) {
@@ -55,6 +56,7 @@ int screen_draw(app *a, cells *g, err *e) {
     show(&view_chart, a, 0, g, l->chart);
     show(&view_hints, a, 0, g, l->hints);
     show(&view_status, a, 0, g, l->status);
+    if (a->over) dialog_draw(a, g, (rect){0, 1, l->cols, l->rows - 2});
     if (a->help) show(&view_help, a, 0, g, (rect){0, 1, l->cols, l->rows - 2});
     return 0;
 }

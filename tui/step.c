@@ -15,7 +15,7 @@ static bool takes_part(const app *a, int i) {
 }
 
 static bool at_end(const pane *p) {
-    return !p->traj || (p->state == pane_states(p) && (!p->live || pane_complete(p)));
+    return !p->traj || (p->state == pane_states(p) && (!p->live || pane_complete(p) || p->stuck));
 }
 
 /* One step of one pane; false at the end. At a live end without a proposal the step is remembered. */

@@ -33,6 +33,8 @@ typedef enum style_role {
     STYLE_PROMPT,
     STYLE_WRITTEN,
     STYLE_FRESH,  /* written by the step that led here */
+    STYLE_FORCED, /* written by hand */
+    STYLE_PINNED, /* the sign of a pinned position, or of a banned token */
     STYLE_DIFFER, /* the panes disagree here */
     STYLE_MARK,   /* newline and space marks, folded special tokens */
     STYLE_KEY,    /* a key in hints and help */

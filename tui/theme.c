@@ -16,8 +16,9 @@ const char *theme_role_name(style_role r) {
         [STYLE_TITLE] = "title",   [STYLE_RUN_A] = "run-a",     [STYLE_RUN_B] = "run-b",
         [STYLE_MASKED] = "masked", [STYLE_NEXT] = "next",       [STYLE_CANDIDATE] = "candidate",
         [STYLE_PROMPT] = "prompt", [STYLE_WRITTEN] = "written", [STYLE_FRESH] = "fresh",
-        [STYLE_DIFFER] = "differ", [STYLE_MARK] = "mark",       [STYLE_KEY] = "key",
-        [STYLE_WARN] = "warn",     [STYLE_BAR] = "bar",
+        [STYLE_FORCED] = "forced", [STYLE_PINNED] = "pinned",   [STYLE_DIFFER] = "differ",
+        [STYLE_MARK] = "mark",     [STYLE_KEY] = "key",         [STYLE_WARN] = "warn",
+        [STYLE_BAR] = "bar",
     };
     return names[r];
 }

@@ -47,8 +47,9 @@ static unsigned handle(loop *l, const term_input *in) {
     case TERM_KEY:
         return in->key < 0 ? APP_NONE : keys_press(&l->a, in->key);
     case TERM_CLICK:
-        return l->a.help ? APP_NONE : app_click(&l->a, in->x, in->y);
+        return l->a.help || l->a.over ? APP_NONE : app_click(&l->a, in->x, in->y);
     case TERM_WHEEL:
+        if (l->a.over) return APP_NONE;
         if (l->a.help) return keys_press(&l->a, in->lines > 0 ? 'j' : 'k');
         return app_wheel(&l->a, in->x, in->y, in->lines);
     case TERM_RESIZE:

@@ -28,6 +28,10 @@ typedef struct tui_opts {
     tui_pane panes[TUI_MAX_PANES];
     int n_panes;
 
+    /* Branches, one tree per pane; NULL: none. Live sessions go on from them; without a model they are shown
+     * like recordings, and the file must stay open. */
+    const tree_file *trees;
+
     /* Replay: 1 or 2 recordings; model is NULL. */
     replay *const *replays;
     int n_replays;

@@ -1,13 +1,16 @@
 /* canvas.c - the tokens of one state. A colour layer fills slots; state, cursor and differences are also told
  * by glyphs and attributes, so the canvas reads without colour. */
+#include "engine/intervene.h"
+#include "tui/edit.h"
 #include "tui/view.h"
 
 /* What the canvas knows about a position before it draws it. */
 typedef struct place {
     int pos;
     bool masked, prompt, fresh, candidate, next, differs;
-    double x;    /* place on the layer's ramp */
-    bool scored; /* the layer has a value here */
+    bool forced, pinned, banned; /* a person's doing */
+    double x;                    /* place on the layer's ramp */
+    bool scored;                 /* the layer has a value here */
 } place;
 
 static const step_record *previous(const pane *p) {
@@ -52,11 +55,21 @@ static bool layer_value(const app *a, const pane *p, const step_record *r, int p
     }
 }
 
-static place look_up(const app *a, const pane *p, int pos) {
+static bool has_ban(const step_setting *s, int pos) {
+    for (int i = 0; i < s->n_bans; i++) {
+        if (s->bans[i].pos == pos) return true;
+    }
+    return false;
+}
+
+static place look_up(const app *a, const pane *p, const step_setting *s, int pos) {
     const step_record *r = pane_record(p);
     place at = {.pos = pos, .masked = p->tokens[pos] == p->traj->head.mask_id};
     at.prompt = !at.masked && p->written_by[pos] < 0;
     at.fresh = !at.masked && written_by(previous(p), pos);
+    at.forced = !at.masked && pane_forced(p, pos);
+    at.pinned = setting_has_pin(s, pos);
+    at.banned = has_ban(s, pos);
     at.candidate = at.masked && r && record_cand_index(r, pos) >= 0;
     at.next = at.masked && written_by(r, pos);
     at.differs = a->diff && a->n_differs && a->differs[pos];
@@ -74,6 +87,7 @@ static style place_look(const app *a, const pane *p, const place *at) {
     style_role role = at->masked   ? at->next        ? STYLE_NEXT
                                      : at->candidate ? STYLE_CANDIDATE
                                                      : STYLE_MASKED
+                      : at->forced ? STYLE_FORCED
                       : at->fresh  ? STYLE_FRESH
                       : at->prompt ? STYLE_PROMPT
                                    : STYLE_WRITTEN;
@@ -83,7 +97,7 @@ static style place_look(const app *a, const pane *p, const place *at) {
         s = look_over(s, ramp_style(&a->pal, layer_ramp(a->layer), at->x));
         s.attr = attr;
     }
-    if (at->differs && p->flow.grid < 3) s.attr |= ATTR_UNDER;
+    if ((at->differs && p->flow.grid < 3) || at->pinned) s.attr |= ATTR_UNDER;
     return s;
 }
 
@@ -163,6 +177,18 @@ static void draw_difference(const brush *b, const flow_slot *s, style st) {
     cells_char(b->g, b->r.x + s->x, y, 0x2260, mark);
 }
 
+/* What a person did stands right of a grid's token (left of it where slots are narrow) and in the free column
+ * of a mask; text that flows has no room, and tells it by attributes alone. */
+static void draw_hand(const brush *b, const flow_slot *s, const place *at, style st) {
+    uint32_t sign = at->pinned ? '#' : at->banned ? 0xD7 : at->forced ? '*' : 0;
+    int y = row_of(b, s->y), grid = b->p->flow.grid;
+    if (!sign || y < 0 || s->w < 2 || (!grid && !at->masked)) return;
+    style mark = look(b->a, STYLE_PINNED);
+    mark.bg = st.bg;
+    if (st.bg >= 0) mark.fg = st.fg;
+    cells_char(b->g, b->r.x + s->x + (grid >= 3 ? 2 : 0), y, sign, mark);
+}
+
 static void draw_cursor(const brush *b) {
     if (b->a->cursor >= b->p->flow.n) return;
     const flow_slot *s = &b->p->flow.slots[b->p->flow.slots[b->a->cursor].owner];
@@ -185,10 +211,11 @@ static void draw_more(const brush *b) {
 static void draw(const app *a, int pane_index, cells *g, rect r) {
     const pane *p = app_pane(a, pane_index);
     brush b = {a, p, g, r};
+    step_setting setting = intervene_current(p->traj, p->state);
     for (int i = 0; i < p->flow.n; i++) {
         const flow_slot *s = &p->flow.slots[i];
         if (s->owner != i) continue;
-        place at = look_up(a, p, i);
+        place at = look_up(a, p, &setting, i);
         style st = place_look(a, p, &at);
         if (at.masked) {
             draw_mask(&b, s, &at, st);
@@ -196,6 +223,7 @@ static void draw(const app *a, int pane_index, cells *g, rect r) {
             draw_token(&b, s, &at, st);
         }
         if (at.differs) draw_difference(&b, s, st);
+        draw_hand(&b, s, &at, st);
     }
     draw_cursor(&b);
     draw_more(&b);

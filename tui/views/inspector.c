@@ -2,6 +2,8 @@
  * shows what was known just before: the record that wrote it. */
 #include <stdarg.h>
 
+#include "engine/intervene.h"
+#include "tui/edit.h"
 #include "tui/view.h"
 
 static void put_token(pen *w, const pane *p, int pos) {
@@ -20,7 +22,10 @@ static void put_token(pen *w, const pane *p, int pos) {
 static bool put_history(pen *w, const pane *p, int pos) {
     if (p->tokens[pos] == p->traj->head.mask_id) return true;
     if (p->written_by[pos] < 0) return pen_text(w, STYLE_DIM, "  prompt");
-    return pen_text(w, STYLE_DIM, "  step %d, p %.3f", p->written_by[pos] + 1, p->written_p[pos]);
+    int step = p->written_by[pos] + 1;
+    if (!pane_forced(p, pos)) return pen_text(w, STYLE_DIM, "  step %d, p %.3f", step, p->written_p[pos]);
+    return pen_text(w, STYLE_FORCED, "  step %d, by hand", step) &&
+           (p->written_p[pos] <= 0 || pen_text(w, STYLE_DIM, ", p %.3f", p->written_p[pos]) || true);
 }
 
 /* The text goes on in the next line when it does not fit into this one. */
@@ -115,10 +120,23 @@ static void draw_top(const app *a, int i, const step_record *r, cells *g, rect a
     }
 }
 
-/* What was known: at the state shown, or at the state before the step that wrote the position. */
-static const step_record *known_at(const pane *p, int pos) {
-    if (p->tokens[pos] == p->traj->head.mask_id) return pane_record(p);
-    return p->written_by[pos] >= 0 ? p->traj->records[p->written_by[pos]] : NULL;
+/* Pins and bans that hold at the state shown, on a line of their own; nothing without any. */
+static void put_hand(lines *l, const pane *p, int pos) {
+    step_setting s = intervene_current(p->traj, p->state);
+    bool begun = false, pinned = setting_has_pin(&s, pos);
+    if (pinned) {
+        next_line(l);
+        begun = pen_text(&l->w, STYLE_PINNED, "# pinned  ");
+    }
+    for (int i = 0; i < s.n_bans; i++) {
+        char text[64];
+        if (s.bans[i].pos != pos && s.bans[i].pos >= 0) continue;
+        if (!begun) next_line(l);
+        begun = true;
+        flow_token_text(p->traj->texts, s.bans[i].token, p->traj->head.mask_id, text, sizeof text);
+        pen_text(&l->w, STYLE_PINNED, "\u00D7 %s %s  ", text,
+                 s.bans[i].pos < 0 ? "banned everywhere" : "banned");
+    }
 }
 
 static void draw(const app *a, int i, cells *g, rect r) {
@@ -133,8 +151,9 @@ static void draw(const app *a, int i, cells *g, rect r) {
         next_line(&l);
         put_history(&l.w, p, pos);
     }
-    const step_record *rec = known_at(p, pos);
-    if (!rec) return;
+    put_hand(&l, p, pos);
+    const step_record *rec = edit_known(p, pos);
+    if (!rec || !rec->n_masked) return;
     next_line(&l);
     put_entropy(&l, p, rec, pos);
     next_line(&l);

@@ -18,6 +18,19 @@ static int item(const app *a, cells *g, int x, rect r, style_role role, const ch
     return cells_text(g, x + 1, r.y, rect_end(r), look(a, STYLE_DIM), label) + 3;
 }
 
+/* Signs of a person's doing, once there is any. */
+static int draw_hand(const app *a, cells *g, int x, rect r) {
+    bool any = false;
+    for (int i = 0; i < a->n_panes; i++) {
+        const trajectory *t = app_pane(a, i)->traj;
+        for (int k = 0; k < t->n_records; k++) any |= t->records[k]->kind != STEP_DECODE;
+    }
+    if (!any) return x;
+    x = item(a, g, x, r, STYLE_FORCED, "x*", "by hand");
+    x = item(a, g, x, r, STYLE_PINNED, "#", "pinned");
+    return item(a, g, x, r, STYLE_PINNED, "\u00D7", "banned");
+}
+
 static int draw_state(const app *a, cells *g, int x, rect r) {
     x = item(a, g, x, r, STYLE_MASKED, "\u2591", "masked");
     x = item(a, g, x, r, STYLE_CANDIDATE, "\u2592", "candidate");
@@ -26,7 +39,8 @@ static int draw_state(const app *a, cells *g, int x, rect r) {
     x = item(a, g, x, r, STYLE_WRITTEN, "x", "unmasked");
     x = item(a, g, x, r, STYLE_PROMPT, "x", "prompt");
     x = item(a, g, x, r, STYLE_MARK, "\u21B5", "newline");
-    return item(a, g, x, r, STYLE_MARK, "\u22C5", "space");
+    x = item(a, g, x, r, STYLE_MARK, "\u22C5", "space");
+    return draw_hand(a, g, x, r);
 }
 
 static const char *tis_names(const app *a, char *buf, int size) {

@@ -27,6 +27,15 @@ static void draw_panes(const app *a, cells *g, const rect *bar, int last) {
     }
 }
 
+/* A person's steps of the focused pane. */
+static void draw_edits(const app *a, cells *g, const rect *bar, int last) {
+    const trajectory *t = app_pane(a, a->focus)->traj;
+    for (int k = 0; k < t->n_records; k++) {
+        if (t->records[k]->kind != STEP_DECODE)
+            cells_char(g, column_of(bar, k + 1, last), bar->y, '*', look(a, STYLE_PINNED));
+    }
+}
+
 static void draw(const app *a, int i, cells *g, rect r) {
     (void)i;
     const pane *p = app_pane(a, a->focus);
@@ -51,6 +60,7 @@ static void draw(const app *a, int i, cells *g, rect r) {
         int n = trajectory_divergence(app_pane(a, 0)->traj, app_pane(a, 1)->traj, NULL);
         if (n >= 0) cells_char(g, column_of(&bar, n, last), r.y, 0x2260, look(a, STYLE_DIFFER));
     }
+    draw_edits(a, g, &bar, last);
     draw_panes(a, g, &bar, last);
 }
 

@@ -45,9 +45,15 @@ static void draw_pane_title(const app *a, int i, cells *g, rect r) {
                  focused ? look_over(rule, (style){run.fg, -1, 0}) : rule);
     int x = cells_printf(g, r.x + 1, r.y, end, run, " %c %s ", 'A' + i, pane_policy(p));
     if (p->busy && clock_now() - p->busy_since > NOTICEABLE) {
-        cells_text(g, x, r.y, end, rule, " computing ");
+        x = cells_text(g, x, r.y, end, rule, " computing ");
     } else if (pane_complete(p) && p->state == pane_states(p)) {
-        cells_text(g, x, r.y, end, rule, " done ");
+        x = cells_text(g, x, r.y, end, rule, " done ");
+    }
+    const tree_node *node = p->tree.n > 1 ? tree_find(&p->tree, p->tree.active) : NULL;
+    if (p->guest) {
+        cells_printf(g, x, r.y, end, look(a, STYLE_PINNED), " branch %s ", p->guest_name);
+    } else if (node) {
+        cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), " %s ", node->name);
     }
 }
 
