@@ -314,11 +314,14 @@ static void note_lines(app *a, int cols) {
 
 int app_prepare(app *a, int cols, int rows, err *e) {
     int old_rows = a->lay.rows;
+    for (int i = 0; i < a->n_panes; i++) {
+        int rc = pane_derive(&a->panes[i], e);
+        if (rc) return rc;
+    }
     a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab);
     if (a->lay.too_small) return 0;
     for (int i = 0; i < a->n_panes; i++) {
-        int rc = pane_derive(&a->panes[i], e);
-        if (!rc) rc = build_flow(a, i, e);
+        int rc = build_flow(a, i, e);
         if (rc) return rc;
     }
     note_lines(a, cols);

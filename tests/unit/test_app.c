@@ -126,11 +126,30 @@ static void test_lost_device(void **state) {
     denoiser_close(&f->base);
 }
 
+/* A screen that is too small draws nothing, but keys still mean what they mean. */
+static void test_small_screen(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    model m = {.d = &f->base};
+    app a;
+    open_app(&a, &m, NULL);
+    CHECK(screen_has(&a, 60, 10, "needs 80x24"));
+    a.cursor = 0;
+    app_next_masked(&a, 2);
+    CHECK(a.cursor == 3);
+    app_last_generated(&a, 0);
+    app_prev_masked(&a, 0);
+    CHECK(a.cursor == 8);
+    CHECK(app_close(&a));
+    denoiser_close(&f->base);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_device_shown),
         cmocka_unit_test(test_out_of_memory),
         cmocka_unit_test(test_lost_device),
+        cmocka_unit_test(test_small_screen),
     };
     return finish("app", cmocka_run_group_tests(tests, NULL, NULL));
 }
