@@ -300,7 +300,7 @@ static void test_help(void **state) {
     terminal_resize(t, 80, 24);
     terminal_send(t, "?");
     CHECK(terminal_wait(t, "more"));
-    terminal_send(t, "\033[6~\033[6~\033[6~\033[6~\033[6~\033[6~");
+    terminal_send(t, "\033[6~\033[6~\033[6~\033[6~\033[6~\033[6~\033[6~\033[6~\033[6~\033[6~");
     CHECK(terminal_wait(t, "quit at once"));
     terminal_send(t, "\033");
     CHECK(terminal_wait_gone(t, "quit at once"));

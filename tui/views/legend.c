@@ -38,9 +38,9 @@ static int draw_state(const app *a, cells *g, int x, rect r) {
     x = item(a, g, x, r, STYLE_FRESH, "x", "just unmasked");
     x = item(a, g, x, r, STYLE_WRITTEN, "x", "unmasked");
     x = item(a, g, x, r, STYLE_PROMPT, "x", "prompt");
+    x = draw_hand(a, g, x, r);
     x = item(a, g, x, r, STYLE_MARK, "\u21B5", "newline");
-    x = item(a, g, x, r, STYLE_MARK, "\u22C5", "space");
-    return draw_hand(a, g, x, r);
+    return item(a, g, x, r, STYLE_MARK, "\u22C5", "space");
 }
 
 static const char *tis_names(const app *a, char *buf, int size) {
