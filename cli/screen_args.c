@@ -2,6 +2,7 @@
 #include "cli/screen_args.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/theme_dirs.h"
 
@@ -55,8 +56,26 @@ static int dump(const screen_args *s, const tui_opts *o, err *e) {
     return rc;
 }
 
+/* Commands without a terminal: what they write is the result. */
+static int run_unseen(const tui_opts *o, err *e) {
+    strbuf out;
+    strbuf_init(&out, DUMP_MAX_BYTES);
+    int rc = tui_dump(o, 120, 40, &out, e);
+    strbuf_release(&out);
+    return rc;
+}
+
+/* A person's own file is read where a person looks, so that dumps and scripts do the same everywhere. */
+static void choose_config(const screen_args *s, bool unattended, char *path, size_t size, tui_opts *o) {
+    if (s->config) {
+        o->config = s->config;
+    } else if (!unattended && !s->no_config && !tui_config_file(path, size) && !access(path, F_OK)) {
+        o->config = path;
+    }
+}
+
 int screen_show(const command *c, const screen_args *s, tui_opts *o, bool *still_computing) {
-    char keys[1024];
+    char keys[1024], config[4096];
     err e = {0};
     *still_computing = false;
     int rc = screen_color(c, s->color, &o->color);
@@ -66,8 +85,13 @@ int screen_show(const command *c, const screen_args *s, tui_opts *o, bool *still
     o->ascii = s->ascii;
     o->no_mouse = s->no_mouse;
     o->keys = keys;
+    o->exec = s->exec;
+    o->script = s->script;
+    bool unattended = (s->exec || s->script) && !s->dump && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO));
+    choose_config(s, s->dump || unattended, config, sizeof config, o);
     rc = first_keys(s, keys, sizeof keys, &e);
-    if (!rc) rc = s->dump ? dump(s, o, &e) : tui_run(o, &e);
+    if (!rc) rc = s->dump ? dump(s, o, &e) : unattended ? run_unseen(o, &e) : tui_run(o, &e);
     *still_computing = rc == TUI_STILL_COMPUTING;
-    return rc < 0 ? cli_report(&e) : EXIT_OK;
+    if (rc < 0) return o->exec || o->script ? cli_report_input(&e) : cli_report(&e);
+    return EXIT_OK;
 }

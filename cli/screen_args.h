@@ -6,15 +6,16 @@
 #include "tui/tui.h"
 
 typedef struct screen_args {
-    const char *color, *theme, *dump, *keys, *at;
-    bool ascii, no_mouse;
+    const char *color, *theme, *dump, *keys, *at, *exec, *script, *config;
+    bool ascii, no_mouse, no_config;
 } screen_args;
 
 #define SCREEN_EXTRA(s)                                                                                      \
     {"color", 0, &(s).color, NULL}, {"theme", 0, &(s).theme, NULL}, {"ascii", 0, NULL, &(s).ascii},          \
         {"no-mouse", 0, NULL, &(s).no_mouse}, {"dump-screen", 0, &(s).dump, NULL},                           \
-        {"keys", 0, &(s).keys, NULL}, {                                                                      \
-        "at", 0, &(s).at, NULL                                                                               \
+        {"keys", 0, &(s).keys, NULL}, {"at", 0, &(s).at, NULL}, {"exec", 0, &(s).exec, NULL},                \
+        {"script", 0, &(s).script, NULL}, {"config", 0, &(s).config, NULL}, {                                \
+        "no-config", 0, NULL, &(s).no_config                                                                 \
     }
 
 #define HELP_SCREEN                                                                                          \
@@ -24,7 +25,12 @@ typedef struct screen_args {
     "      --no-mouse          leave the mouse to the terminal\n"                                            \
     "      --at N              start at state N, or `end`\n"                                                 \
     "      --dump-screen WxH   print the screen as text and exit; no terminal is needed\n"                   \
-    "      --keys KEYS         keys to press before the dump\n"
+    "      --keys KEYS         keys to press at the start\n"                                                 \
+    "      --exec \"CMD; CMD\"   commands to run then, as typed after `:`\n"                                 \
+    "      --script FILE       a file of commands, one a line, likewise; without a terminal nothing is "     \
+    "shown\n"                                                                                                \
+    "      --config FILE       instead of ~/.config/tabes/config, the commands of every start; "             \
+    "--no-config: none\n"
 
 /* The value of --color; the exit code of a usage error otherwise. */
 int screen_color(const command *c, const char *text, tui_color *out);

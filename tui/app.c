@@ -192,6 +192,9 @@ bool app_close(app *a) {
     dialog_close(a);
     free(a->differs);
     app_themes_close(a);
+    notes_release(&a->notes);
+    search_release(&a->find);
+    script_release(&a->script);
     *a = (app){0};
     return stopped;
 }
@@ -332,5 +335,6 @@ int app_prepare(app *a, int cols, int rows, err *e) {
     if (old_rows != rows || a->shown_cursor != a->cursor) app_show_cursor(a);
     a->shown_cursor = a->cursor;
     derive_clip(a);
-    return derive_differences(a, e);
+    int rc = search_update(a, e);
+    return rc ? rc : derive_differences(a, e);
 }

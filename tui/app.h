@@ -10,6 +10,10 @@
 #include "tui/flow.h"
 #include "tui/history.h"
 #include "tui/layout.h"
+#include "tui/line.h"
+#include "tui/notes.h"
+#include "tui/script.h"
+#include "tui/search.h"
 #include "tui/tui.h"
 #include "tui/worker.h"
 
@@ -79,6 +83,11 @@ typedef struct app {
     double tis_clip;             /* of the TIS layer, over both panes; 0 when nothing is scored */
     int clip_key[TUI_MAX_PANES]; /* what tis_clip was computed from */
     const void *clip_pending[TUI_MAX_PANES];
+    notes notes;
+    search find;
+    typed_line line;
+    script script;
+    bool dragging; /* the pointer went down on the timeline */
     bool *differs; /* [n positions]: the panes' states differ here */
     int n_differs, n_differs_alloc;
 
@@ -158,6 +167,9 @@ unsigned app_stop_prev(app *a, int count);
 unsigned app_divergence(app *a, int count);
 unsigned app_faster(app *a, int count);
 unsigned app_slower(app *a, int count);
+unsigned app_divergence_next(app *a, int count);
+unsigned app_divergence_prev(app *a, int count);
+unsigned app_margin(app *a, int count); /* to the least sure position */
 unsigned app_lock(app *a, int count);
 unsigned app_go(app *a, int pane, int state); /* and the other pane, when locked */
 
@@ -175,6 +187,7 @@ unsigned app_page_up(app *a, int count);
 unsigned app_half_down(app *a, int count);
 unsigned app_half_up(app *a, int count);
 unsigned app_click(app *a, int x, int y);
+unsigned app_drag(app *a, int x, int y);
 unsigned app_wheel(app *a, int x, int y, int lines);
 void app_show_cursor(app *a); /* scroll so that the cursor is seen */
 
@@ -206,5 +219,15 @@ void app_commit(app *a, pane *p); /* the pending record becomes a step */
 /* Parameters for policy p: its defaults, and what a person had set by hand in `from` where p has it and takes
  * it; left_out names the others. */
 void app_carry_params(const app *a, const policy *p, const param_set *from, param_set *to, strbuf *left_out);
+unsigned app_set_policy(app *a, const policy *p); /* of the focused pane */
+
+/* Typed verbs (search.c, command_file.c). */
+unsigned app_type_command(app *a, int count);
+unsigned app_type_search(app *a, int count);
+unsigned app_search_next(app *a, int count);
+unsigned app_search_prev(app *a, int count);
+int app_search(app *a, const char *text, err *e) MUST_CHECK;
+/* The pane's trajectory to a file, notes included. */
+int app_save(const app *a, int pane, const char *path, err *e) MUST_CHECK;
 
 #endif

@@ -72,7 +72,7 @@ bool edit_park(pane *p, err *e) {
 }
 
 /* Before a change: the present can be come back to. */
-static bool note(pane *p, err *e) {
+static bool remember(pane *p, err *e) {
     return edit_park(p, e) && !history_note(&p->past, &p->tree, &p->own, p->state, e);
 }
 
@@ -110,7 +110,7 @@ static bool apply(app *a, pane *p, step_record *r, err *e) {
     trajectory_set_pending(&next, NULL);
     rc = trajectory_append(&next, r, e);
     record_unref(r);
-    if (!rc && !note(p, e)) rc = e->code;
+    if (!rc && !remember(p, e)) rc = e->code;
     id = p->tree.active;
     if (!rc && in_the_past) rc = tree_add(&p->tree, &next, id, p->state, NULL, &id, e);
     if (rc) {
@@ -187,7 +187,7 @@ bool edit_restart(app *a, pane *p, const int32_t *start, int n_tokens, int n_pro
     if (trajectory_init(&fresh, &h, p->own.texts, e)) return false;
     /* Nothing was done since the start: there is nothing that a branch would keep. */
     bool same_branch = !p->own.n_records && p->tree.active && !start;
-    int rc = note(p, e) ? 0 : e->code;
+    int rc = remember(p, e) ? 0 : e->code;
     id = p->tree.active;
     if (!rc && !same_branch) rc = tree_add(&p->tree, &fresh, id, 0, NULL, &id, e);
     if (rc) {
@@ -205,7 +205,7 @@ bool edit_switch(app *a, pane *p, int id, err *e) {
         p->state = p->home->n_records;
         return !pane_derive(p, e);
     }
-    if (!note(p, e)) return false;
+    if (!remember(p, e)) return false;
     const tree_node *node = tree_find(&p->tree, id);
     if (!node) return err_set(e, ERR_NOT_FOUND, "no branch %d", id), false;
     if (trajectory_fork(&there, &node->traj, node->traj.n_records, e)) return false;

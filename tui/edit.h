@@ -25,6 +25,10 @@ bool edit_toggle_pin(app *a, pane *p, int pos, bool *on, err *e) MUST_CHECK;
 /* From state 0 of a start: start NULL keeps the tokens. A branch of its own. */
 bool edit_restart(app *a, pane *p, const int32_t *start, int n_tokens, int n_prompt, err *e) MUST_CHECK;
 
+/* The same with another prompt, as text; the generation stays as long as it was. 0, or the error (prompt.c).
+ */
+int prompt_restart(app *a, pane *p, const char *text, size_t len, err *e) MUST_CHECK;
+
 /* Another branch, at its last state. */
 bool edit_switch(app *a, pane *p, int id, err *e) MUST_CHECK;
 

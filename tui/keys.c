@@ -24,6 +24,14 @@ const binding bindings[] = {
      GROUP_TIME,
      HINT_COMPARE,
      "divergence"},
+    {{')'},
+     "divergence-next",
+     app_divergence_next,
+     "next step that differs between the panes",
+     GROUP_TIME,
+     HINT_NEVER,
+     NULL},
+    {{'('}, "divergence-prev", app_divergence_prev, "previous such step", GROUP_TIME, HINT_NEVER, NULL},
     {{'+'}, "faster", app_faster, "play faster", GROUP_TIME, HINT_NEVER, NULL},
     {{'-'}, "slower", app_slower, "play slower", GROUP_TIME, HINT_NEVER, NULL},
     {{'h', TUI_KEY_LEFT}, "left", app_left, "previous position", GROUP_POSITION, HINT_NEVER, NULL},
@@ -56,6 +64,16 @@ const binding bindings[] = {
      HINT_NEVER,
      NULL},
     {{KEY_CTRL('b'), TUI_KEY_PAGE_UP}, "page-up", app_page_up, "page up", GROUP_POSITION, HINT_NEVER, NULL},
+    {{'/'},
+     "find",
+     app_type_search,
+     "search text, 12, H>3, p<0.5, written@12",
+     GROUP_POSITION,
+     HINT_NEVER,
+     NULL},
+    {{'n'}, "find-next", app_search_next, "next hit", GROUP_POSITION, HINT_NEVER, NULL},
+    {{'N'}, "find-prev", app_search_prev, "previous hit", GROUP_POSITION, HINT_NEVER, NULL},
+    {{'z'}, "margin", app_margin, "position of the lowest margin", GROUP_POSITION, HINT_NEVER, NULL},
     {{'e'},
      "entropy",
      app_layer_entropy,
@@ -118,6 +136,7 @@ const binding bindings[] = {
      GROUP_RUN,
      HINT_BUSY,
      "cancel"},
+    {{':'}, "command", app_type_command, "type a command", GROUP_PROGRAM, HINT_ALWAYS, "command"},
     {{'?', TUI_KEY_F1}, "help", app_open_help, "this help", GROUP_PROGRAM, HINT_ALWAYS, "help"},
     {{'M'}, "mouse", app_toggle_mouse, "mouse on and off", GROUP_PROGRAM, HINT_NEVER, NULL},
     {{KEY_CTRL('l')}, "repaint", app_repaint, "repaint the screen", GROUP_PROGRAM, HINT_NEVER, NULL},
@@ -220,6 +239,7 @@ static unsigned unknown(app *a, int key) {
 }
 
 unsigned keys_press(app *a, int key) {
+    if (a->line.open) return line_key(a, key == '\n' ? KEY_RETURN : key);
     a->message[0] = '\0';
     a->warning = false;
     if (a->over) return dialog_press(a, key);

@@ -148,14 +148,10 @@ void app_carry_params(const app *a, const policy *p, const param_set *from, para
     carry_settings(a, p, to, from, true, left_out);
 }
 
-static unsigned change_policy(app *a, int by) {
+unsigned app_set_policy(app *a, const policy *other) {
     pane *p = refuse_replay(a) ? NULL : edit_pane(a);
-    int n = 0, at = 0;
     if (!p) return APP_REDRAW;
-    for (; policies[n]; n++) {
-        if (policies[n] == p->policy) at = n;
-    }
-    p->policy = policies[((at + by) % n + n) % n];
+    p->policy = other;
     strbuf left_out;
     strbuf_init(&left_out, sizeof a->message / 2);
     param_set old = p->params;
@@ -165,6 +161,15 @@ static unsigned change_policy(app *a, int by) {
     if (restart(a, p) && a->locked) app_go(a, a->focus, 0);
     strbuf_release(&left_out);
     return APP_REDRAW;
+}
+
+static unsigned change_policy(app *a, int by) {
+    if (refuse_replay(a)) return APP_REDRAW;
+    int n = 0, at = 0;
+    for (; policies[n]; n++) {
+        if (policies[n] == a->panes[a->focus].policy) at = n;
+    }
+    return app_set_policy(a, policies[((at + by) % n + n) % n]);
 }
 
 unsigned app_next_policy(app *a, int count) {
@@ -227,7 +232,7 @@ unsigned app_record(app *a, int count) {
         err e = {0};
         if (!p->traj) continue;
         snprintf(path, sizeof path, "%s%s-%s.jsonl", prefix, same ? side : "", pane_policy(p));
-        if (replay_save(p->traj, path, &e)) {
+        if (app_save(a, i, path, &e)) {
             app_complain(a, "%s", e.msg);
             return APP_REDRAW;
         }

@@ -121,7 +121,19 @@ static bool inside(rect r, int x, int y) {
     return x >= r.x && x < r.x + r.w && y >= r.y && y < r.y + r.h;
 }
 
+/* The state under a column of the timeline, which reaches to the longer pane's last state. */
+static unsigned scrub(app *a, int x) {
+    rect t = a->lay.timeline;
+    int first = t.x + TIMELINE_MARGIN, width = t.w - 2 * TIMELINE_MARGIN, last = 0;
+    for (int i = 0; i < a->n_panes; i++) {
+        if (pane_planned(&a->panes[i]) > last) last = pane_planned(&a->panes[i]);
+    }
+    int at = x < first ? 0 : x >= first + width ? width - 1 : x - first;
+    return app_go(a, a->focus, width > 1 ? (int)(((long)at * last + (width - 1) / 2) / (width - 1)) : 0);
+}
+
 unsigned app_click(app *a, int x, int y) {
+    a->dragging = false;
     for (int i = 0; i < a->n_panes; i++) {
         rect r = a->lay.pane[i].canvas;
         if (!inside(r, x, y)) continue;
@@ -131,13 +143,13 @@ unsigned app_click(app *a, int x, int y) {
         if (pos >= 0) put_cursor(a, pos);
         return APP_REDRAW;
     }
-    rect t = a->lay.timeline;
-    const pane *p = &a->panes[a->focus];
-    if (inside(t, x, y) && p->traj) {
-        int first = t.x + TIMELINE_MARGIN, width = t.w - 2 * TIMELINE_MARGIN, planned = pane_planned(p);
-        return app_go(a, a->focus, width > 1 ? (int)((long)(x - first) * planned / (width - 1)) : 0);
-    }
-    return APP_NONE;
+    a->dragging = inside(a->lay.timeline, x, y);
+    return a->dragging ? scrub(a, x) : APP_NONE;
+}
+
+unsigned app_drag(app *a, int x, int y) {
+    (void)y; /* the pointer may leave the bar while it is held down */
+    return a->dragging ? scrub(a, x) : APP_NONE;
 }
 
 unsigned app_wheel(app *a, int x, int y, int lines) {

@@ -46,27 +46,28 @@ static bool prompt_text(const model *m, const trajectory *t, strbuf *out) {
     return !out->failed && strlen(out->data) == out->len;
 }
 
-/* The generation stays as long as it was. */
-static void restart(app *a) {
-    pane *p = &a->panes[a->focus];
+int prompt_restart(app *a, pane *p, const char *text, size_t len, err *e) {
     const traj_header *h = &p->own.head;
     int32_t *ids = NULL, *start = NULL;
     int n = 0, tail = h->n_tokens - h->n_prompt, masks = tail;
-    err e = {0};
-    int rc = model_prompt(a->model, a->over->in.text, (size_t)a->over->in.n, &ids, &n, &e), max;
-    max = denoiser_get_info(a->model->d)->max_len;
+    int rc = model_prompt(a->model, text, len, &ids, &n, e), max = denoiser_get_info(a->model->d)->max_len;
     if (!rc && n + tail > max)
-        rc = err_set(&e, ERR_BAD_ARGUMENT, "%d tokens and %d to generate exceed the model's context of %d", n,
+        rc = err_set(e, ERR_BAD_ARGUMENT, "%d tokens and %d to generate exceed the model's context of %d", n,
                      tail, max);
     for (int i = 0; !rc && i < n; i++) masks += ids[i] == h->mask_id;
-    if (!rc && !masks) rc = err_set(&e, ERR_BAD_ARGUMENT, "nothing to generate: the prompt has no <mask>");
+    if (!rc && !masks) rc = err_set(e, ERR_BAD_ARGUMENT, "nothing to generate: the prompt has no <mask>");
     if (!rc && !(start = mem_new((size_t)(n + tail), sizeof *start)))
-        rc = err_set(&e, ERR_NO_MEMORY, "out of memory");
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory");
     for (int i = 0; !rc && i < n + tail; i++) start[i] = i < n ? ids[i] : h->mask_id;
-    if (!rc && !edit_restart(a, p, start, n + tail, n, &e)) rc = e.code;
+    if (!rc && !edit_restart(a, p, start, n + tail, n, e)) rc = e->code;
     free(ids);
     free(start);
-    if (rc) {
+    return rc;
+}
+
+static void restart(app *a) {
+    err e = {0};
+    if (prompt_restart(a, &a->panes[a->focus], a->over->in.text, (size_t)a->over->in.n, &e)) {
         dialog_note(a, "%s", e.msg);
         return;
     }

@@ -57,6 +57,8 @@ int screen_draw(app *a, cells *g, err *e) {
     show(&view_hints, a, 0, g, l->hints);
     show(&view_status, a, 0, g, l->status);
     if (a->over) dialog_draw(a, g, (rect){0, 1, l->cols, l->rows - 2});
+    if (a->line.open) show(&view_line, a, 0, g, l->status);
+    if (a->line.open && a->line.matches[0]) show(&view_matches, a, 0, g, l->hints);
     if (a->help) show(&view_help, a, 0, g, (rect){0, 1, l->cols, l->rows - 2});
     return 0;
 }

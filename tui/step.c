@@ -253,6 +253,64 @@ unsigned app_divergence(app *a, int count) {
     return APP_REDRAW;
 }
 
+/* Do the steps that lead to state n write different things? */
+static bool parts_at(const pane *p, int n) {
+    const step_record *x = p[0].traj->records[n - 1], *y = p[1].traj->records[n - 1];
+    if (x->kind != y->kind || x->n_writes != y->n_writes) return true;
+    for (int i = 0; i < x->n_writes; i++) {
+        if (x->writes[i].pos != y->writes[i].pos || x->writes[i].token != y->writes[i].token) return true;
+    }
+    return false;
+}
+
+static unsigned find_divergence(app *a, int by, int count) {
+    const pane *p = a->panes;
+    if (a->n_panes < 2 || !p[0].traj || !p[1].traj) {
+        app_say(a, "there is one pane: nothing to compare");
+        return APP_REDRAW;
+    }
+    int last = pane_states(&p[0]) < pane_states(&p[1]) ? pane_states(&p[0]) : pane_states(&p[1]);
+    int n = p[a->focus].state, left = count ? count : 1, found = 0;
+    for (n += by; left && n > 0 && n <= last; n += by) {
+        if (parts_at(p, n)) found = n, left--;
+    }
+    if (!found) {
+        app_say(a, "no step %s state %d differs between the panes", by > 0 ? "after" : "before",
+                p[a->focus].state);
+        return APP_REDRAW;
+    }
+    stop_playing(a);
+    for (int i = 0; i < a->n_panes; i++) a->panes[i].state = found;
+    const step_record *r = p[a->focus].traj->records[found - 1];
+    if (r->n_writes) a->cursor = r->writes[0].pos;
+    app_say(a, "step %d differs between the panes", found);
+    return APP_REDRAW;
+}
+
+unsigned app_divergence_next(app *a, int count) {
+    return find_divergence(a, 1, count);
+}
+
+unsigned app_divergence_prev(app *a, int count) {
+    return find_divergence(a, -1, count);
+}
+
+unsigned app_margin(app *a, int count) {
+    (void)count;
+    const step_record *r = pane_record(&a->panes[a->focus]);
+    int best = -1;
+    for (int k = 0; r && r->margin && k < r->n_masked; k++) {
+        if (best < 0 || r->margin[k] < r->margin[best]) best = k;
+    }
+    if (best < 0) {
+        app_say(a, "no margin is known at this state");
+        return APP_REDRAW;
+    }
+    a->cursor = r->masked[best];
+    app_say(a, "lowest margin: %.4f at position %d", r->margin[best], a->cursor);
+    return APP_REDRAW;
+}
+
 unsigned app_lock(app *a, int count) {
     (void)count;
     a->locked = !a->locked;

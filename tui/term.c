@@ -140,7 +140,12 @@ int term_check(err *e) {
 
 static void set_mouse(bool on) {
     term.mouse = on;
-    mousemask(on ? BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED : 0, NULL);
+    mousemask(on ? BUTTON1_PRESSED | BUTTON4_PRESSED | BUTTON5_PRESSED | REPORT_MOUSE_POSITION : 0, NULL);
+    /* Motion while a button is down comes only when asked for by hand. */
+    static const char ask[] = "\033[?1002h", leave[] = "\033[?1002l";
+    fflush(stdout);
+    ssize_t sent = write(STDOUT_FILENO, on ? ask : leave, sizeof ask - 1);
+    (void)sent;
 }
 
 int term_open(const tui_opts *o, palette *pal, err *e) {
@@ -291,6 +296,8 @@ static term_input read_mouse(void) {
     MEVENT m;
     if (getmouse(&m) == ERR) return (term_input){.event = TERM_KEY, .key = -1};
     if (m.bstate & BUTTON1_PRESSED) return (term_input){.event = TERM_CLICK, .x = m.x, .y = m.y};
+    if (m.bstate & REPORT_MOUSE_POSITION) return (term_input){.event = TERM_DRAG, .x = m.x, .y = m.y};
+    if (!(m.bstate & (BUTTON4_PRESSED | BUTTON5_PRESSED))) return (term_input){.event = TERM_KEY, .key = -1};
     return (term_input){
         .event = TERM_WHEEL, .x = m.x, .y = m.y, .lines = m.bstate & BUTTON4_PRESSED ? -3 : 3};
 }

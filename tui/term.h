@@ -28,7 +28,15 @@ void term_repaint(void);      /* the next frame is sent whole */
 void term_toggle_mouse(void);
 void term_suspend(void);
 
-typedef enum term_event { TERM_NONE, TERM_KEY, TERM_RESIZE, TERM_CLICK, TERM_WHEEL, TERM_HANGUP } term_event;
+typedef enum term_event {
+    TERM_NONE,
+    TERM_KEY,
+    TERM_RESIZE,
+    TERM_CLICK,
+    TERM_DRAG,
+    TERM_WHEEL,
+    TERM_HANGUP
+} term_event;
 
 /* What waits, without waiting for it. key: a code point or a TUI_KEY_ value; x, y: of the pointer; lines: of
  * the wheel. */

@@ -17,7 +17,8 @@ typedef struct loop {
     cells grid;
     unsigned flags;
     double last_frame;
-    const char *keys; /* given beforehand and not pressed yet */
+    const char *keys;      /* given beforehand and not pressed yet */
+    const tui_opts *later; /* whose commands come after the keys; NULL when they are queued */
     bool hangup;
 } loop;
 
@@ -48,6 +49,8 @@ static unsigned handle(loop *l, const term_input *in) {
         return in->key < 0 ? APP_NONE : keys_press(&l->a, in->key);
     case TERM_CLICK:
         return l->a.help || l->a.over ? APP_NONE : app_click(&l->a, in->x, in->y);
+    case TERM_DRAG:
+        return l->a.help || l->a.over ? APP_NONE : app_drag(&l->a, in->x, in->y);
     case TERM_WHEEL:
         if (l->a.over) return APP_NONE;
         if (l->a.help) return keys_press(&l->a, in->lines > 0 ? 'j' : 'k');
@@ -69,7 +72,8 @@ static void obey(loop *l) {
 
 static void take_input(loop *l) {
     for (term_input in; !(l->flags & APP_QUIT) && (in = term_read()).event != TERM_NONE;) {
-        if (in.event == TERM_KEY && (in.key == KEY_ESC || in.key == KEY_CTRL('c'))) l->keys = "";
+        if (in.event == TERM_KEY && (in.key == KEY_ESC || in.key == KEY_CTRL('c')))
+            l->keys = "", script_drop(&l->a.script), l->later = NULL;
         l->flags |= handle(l, &in);
         obey(l);
     }
@@ -103,7 +107,8 @@ static int press_next(app *a, const char **keys, unsigned *flags, err *e) {
 /* Keys given beforehand, each as soon as the one before has come to its end; Esc and Ctrl-c drop the rest. */
 static int press_given(loop *l, err *e) {
     int rc = 0;
-    while (!rc && *l->keys && !(l->flags & APP_QUIT) && !app_busy(&l->a) && !l->a.playing) {
+    while (!rc && *l->keys && !script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_busy(&l->a) &&
+           !l->a.playing) {
         rc = press_next(&l->a, &l->keys, &l->flags, e);
         obey(l);
         if (!rc) rc = draw(l, e);
@@ -111,10 +116,44 @@ static int press_given(loop *l, err *e) {
     return rc;
 }
 
+/* The config file's commands. */
+static int queue_config(app *a, const tui_opts *o, err *e) {
+    return o->config ? script_push_file(&a->script, o->config, true, e) : 0;
+}
+
+/* What comes first is pushed last. */
+static int queue_commands(app *a, const tui_opts *o, err *e) {
+    int rc = o->script ? script_push_file(&a->script, o->script, false, e) : 0;
+    return rc || !o->exec ? rc : script_push(&a->script, "--exec", o->exec, true, false, e);
+}
+
+/* Commands of files and options, likewise; an error of theirs is shown. */
+static int run_given(loop *l, err *e) {
+    int rc = 0;
+    while (!rc && script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_busy(&l->a) && !l->a.playing) {
+        err bad = {0};
+        if (script_step(&l->a, &l->flags, &bad)) app_complain(&l->a, "%s", bad.msg);
+        obey(l);
+        rc = draw(l, e);
+    }
+    return rc;
+}
+
+/* The config file, the keys, and then the commands. */
+static int run_start(loop *l, err *e) {
+    int rc = run_given(l, e);
+    if (!rc) rc = press_given(l, e);
+    if (rc || !l->later || *l->keys || script_waits(&l->a.script)) return rc;
+    err bad = {0};
+    if (queue_commands(&l->a, l->later, &bad)) app_complain(&l->a, "%s", bad.msg);
+    l->later = NULL;
+    return run_given(l, e);
+}
+
 static int run(loop *l, err *e) {
     int rc = draw(l, e);
     while (!rc && !(l->flags & APP_QUIT) && !l->hangup) {
-        rc = press_given(l, e);
+        rc = run_start(l, e);
         if (rc || l->flags & APP_QUIT) break;
         wait_input(l);
         take_input(l);
@@ -149,6 +188,19 @@ static int press_all(app *a, cells *g, const char *keys, err *e) {
     return rc;
 }
 
+/* Each command to its end; the first that fails ends it. */
+static int run_all(app *a, cells *g, err *e) {
+    int rc = 0;
+    while (!rc && script_waits(&a->script) && !a->quit) {
+        unsigned flags = 0;
+        rc = script_step(a, &flags, e);
+        settle(a);
+        err drawing = {0};
+        if (!rc && screen_draw(a, g, &drawing)) rc = err_set(e, drawing.code, "%s", drawing.msg);
+    }
+    return rc;
+}
+
 /* Doors --------------------------------------------------------------- */
 
 int tui_run(const tui_opts *o, err *e) {
@@ -157,13 +209,17 @@ int tui_run(const tui_opts *o, err *e) {
     int rc = term_check(e);
     if (!rc) rc = app_open(&l.a, o, e);
     if (rc) return rc;
-    rc = term_open(o, &pal, e);
+    rc = queue_config(&l.a, o, e);
+    if (!rc) rc = term_open(o, &pal, e);
     if (!rc) {
         pal.theme = l.a.pal.theme;
         l.a.pal = pal;
         term_paint(style_screen(&pal));
         l.keys = o->keys ? o->keys : "";
+        l.later = o;
+        line_keep_history();
         rc = run(&l, e);
+        line_end();
         term_close();
     }
     cells_release(&l.grid);
@@ -179,8 +235,12 @@ int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) {
     a.pal.mode = MODE_NONE;
     a.pal.ascii = o->ascii;
     settle(&a);
-    rc = cells_init(&g, cols, rows, o->ascii, e);
+    rc = queue_config(&a, o, e);
+    if (!rc) rc = cells_init(&g, cols, rows, o->ascii, e);
+    if (!rc) rc = run_all(&a, &g, e);
     if (!rc) rc = press_all(&a, &g, o->keys, e);
+    if (!rc) rc = queue_commands(&a, o, e);
+    if (!rc) rc = run_all(&a, &g, e);
     if (!rc) cells_dump(&g, out);
     cells_release(&g);
     bool stopped = app_close(&a);

@@ -39,11 +39,17 @@ typedef struct tui_opts {
     const char *record_prefix; /* `R` writes PREFIX-<policy>.jsonl; NULL: "tabes-YYYYmmdd-HHMMSS" in the
                                   current directory */
     const char *keys;          /* pressed first, UTF-8; may be NULL */
+    const char *config; /* file of commands run at the start, of which bad ones are reported; may be NULL */
+    const char *exec, *script; /* commands, and a file of commands, run after the keys; may be NULL */
     tui_color color;
     const char *theme;             /* a name or a file; NULL: the default */
     const char *const *theme_dirs; /* where names are looked up, NULL-terminated; may be NULL */
     bool ascii, no_mouse;
 } tui_opts;
+
+/* The config file's name: $XDG_CONFIG_HOME/tabes/config, else ~/.config/tabes/config; an empty or relative
+ * value counts as unset. -1: there is no home, or the name is too long. */
+int tui_config_file(char *path, size_t size);
 
 /* The user quit while the worker was inside an operation that did not end in time: a quit like any other, but
  * the model is still in use. The process should then end without closing it (`_exit`). */

@@ -13,7 +13,8 @@ typedef struct view {
 } view;
 
 extern const view view_canvas, view_candidates, view_chart, view_help, view_hints, view_inspector,
-    view_legend, view_pane_title, view_status, view_summary, view_timeline, view_title;
+    view_legend, view_line, view_matches, view_pane_title, view_status, view_summary, view_timeline,
+    view_title;
 
 /* A look by its role. */
 static inline style look(const app *a, style_role r) {

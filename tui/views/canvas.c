@@ -7,7 +7,7 @@
 /* What the canvas knows about a position before it draws it. */
 typedef struct place {
     int pos;
-    bool masked, prompt, fresh, candidate, next, differs;
+    bool masked, prompt, fresh, candidate, next, differs, found;
     bool forced, pinned, banned; /* a person's doing */
     double x;                    /* place on the layer's ramp */
     bool scored;                 /* the layer has a value here */
@@ -73,6 +73,7 @@ static place look_up(const app *a, const pane *p, const step_setting *s, int pos
     at.candidate = at.masked && r && record_cand_index(r, pos) >= 0;
     at.next = at.masked && written_by(r, pos);
     at.differs = a->diff && a->n_differs && a->differs[pos];
+    at.found = search_lit(a, (int)(p - a->panes), pos);
     at.scored = layer_value(a, p, r, pos, &at.x);
     return at;
 }
@@ -97,6 +98,7 @@ static style place_look(const app *a, const pane *p, const place *at) {
         s = look_over(s, ramp_style(&a->pal, layer_ramp(a->layer), at->x));
         s.attr = attr;
     }
+    if (at->found) s.attr |= ATTR_REVERSE | ATTR_UNDER;
     if ((at->differs && p->flow.grid < 3) || at->pinned) s.attr |= ATTR_UNDER;
     return s;
 }

@@ -45,6 +45,13 @@ static void draw_hints(const app *a, int i, cells *g, rect r) {
     }
     char label[KEY_LABEL];
     pen w = pen_at(a, g, r, 0);
+    const pane *p = app_pane(a, a->focus);
+    const char *words = p->traj && p->state ? notes_get(&a->notes, p->traj->records[p->state - 1]) : NULL;
+    if (words && !a->count && !a->pending_key) {
+        int x = cells_printf(g, w.x, w.y, rect_end(r), look(a, STYLE_KEY), "\u203B step %d: ", p->state);
+        cells_text(g, x, w.y, rect_end(r), look(a, STYLE_PLAIN), words);
+        return;
+    }
     if (a->count || a->pending_key) {
         pen_text(&w, STYLE_STRONG, "%d%c", a->count, a->pending_key ? a->pending_key : ' ');
         return;

@@ -15,6 +15,23 @@ static int last_state(const app *a) {
     return last;
 }
 
+/* What a person did at a step, or said about it. */
+static uint32_t mark_of(const app *a, const step_record *r) {
+    if (notes_get(&a->notes, r)) return 0x203B;
+    return r->kind == STEP_REMASK    ? 0x25C7
+           : r->kind == STEP_FORCE   ? 0x25C6
+           : r->kind == STEP_SETTING ? 0x25CB
+                                     : 0;
+}
+
+static void draw_marks(const app *a, cells *g, const rect *bar, int last) {
+    const pane *p = app_pane(a, a->focus);
+    for (int k = 0; k < p->traj->n_records; k++) {
+        uint32_t sign = mark_of(a, p->traj->records[k]);
+        if (sign) cells_char(g, column_of(bar, k + 1, last), bar->y, sign, look(a, STYLE_PINNED));
+    }
+}
+
 static void draw_panes(const app *a, cells *g, const rect *bar, int last) {
     bool same = a->n_panes == 2 && app_pane(a, 0)->state == app_pane(a, 1)->state;
     for (int i = a->n_panes - 1; i >= 0; i--) {
@@ -24,15 +41,6 @@ static void draw_panes(const app *a, cells *g, const rect *bar, int last) {
         } else {
             cells_char(g, x, bar->y, (uint32_t)('A' + i), run_look(a, i));
         }
-    }
-}
-
-/* A person's steps of the focused pane. */
-static void draw_edits(const app *a, cells *g, const rect *bar, int last) {
-    const trajectory *t = app_pane(a, a->focus)->traj;
-    for (int k = 0; k < t->n_records; k++) {
-        if (t->records[k]->kind != STEP_DECODE)
-            cells_char(g, column_of(bar, k + 1, last), bar->y, '*', look(a, STYLE_PINNED));
     }
 }
 
@@ -60,7 +68,7 @@ static void draw(const app *a, int i, cells *g, rect r) {
         int n = trajectory_divergence(app_pane(a, 0)->traj, app_pane(a, 1)->traj, NULL);
         if (n >= 0) cells_char(g, column_of(&bar, n, last), r.y, 0x2260, look(a, STYLE_DIFFER));
     }
-    draw_edits(a, g, &bar, last);
+    draw_marks(a, g, &bar, last);
     draw_panes(a, g, &bar, last);
 }
 

@@ -1,0 +1,106 @@
+/* command_file.c - commands that read and write files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/base/mem.h"
+#include "tui/command.h"
+
+enum { EXPORT_MAX_BYTES = 512 << 20 };
+
+int command_record(app *a, const char *rest, unsigned *flags, err *e) {
+    static words w;
+    int rc = words_split(&w, rest, e);
+    if (rc) return rc;
+    if (w.n > 1) return err_set(e, ERR_BAD_ARGUMENT, "found %d words, expected: record [PREFIX]", w.n);
+    const char *before = a->record_prefix;
+    char *own = w.n ? mem_copy(w.at[0], strlen(w.at[0]) + 1, 1) : NULL;
+    if (own) a->record_prefix = own;
+    *flags |= app_record(a, 0);
+    a->record_prefix = before;
+    free(own);
+    return a->warning ? err_set(e, ERR_IO, "%s", a->message) : 0;
+}
+
+int app_save(const app *a, int i, const char *path, err *e) {
+    noted v;
+    int rc = notes_join(&a->notes, a->panes[i].traj, &v, e);
+    if (rc) return rc;
+    rc = replay_save(&v.traj, path, e);
+    noted_release(&v);
+    return rc;
+}
+
+int command_write(app *a, const char *rest, unsigned *flags, err *e) {
+    static words w;
+    int rc = words_expect(&w, rest, 1, "write FILE", e);
+    if (!rc) rc = app_save(a, a->focus, w.at[0], e);
+    if (rc) return rc;
+    app_say(a, "wrote %s", w.at[0]);
+    *flags |= APP_REDRAW;
+    return 0;
+}
+
+/* By another name first, so that a failure leaves the old file. */
+static int write_file(const char *path, const strbuf *text, err *e) {
+    char temp[4096];
+    if (snprintf(temp, sizeof temp, "%s.XXXXXX", path) >= (int)sizeof temp)
+        return err_set(e, ERR_BAD_ARGUMENT, "%.100s...: the name is too long", path);
+    int fd = mkstemp(temp);
+    if (fd < 0) return err_set(e, ERR_IO, "%.200s: %s", path, strerror(errno));
+    size_t done = 0;
+    while (done < text->len) {
+        ssize_t n = write(fd, text->data + done, text->len - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+    mode_t mask = umask(0);
+    umask(mask);
+    bool ok = done == text->len && !fchmod(fd, 0666 & ~mask) && !fsync(fd);
+    int why = errno;
+    if (close(fd)) ok = false;
+    if (ok && !rename(temp, path)) return 0;
+    if (ok) why = errno;
+    unlink(temp);
+    return err_set(e, ERR_IO, "%.200s: %s", path, strerror(why));
+}
+
+/* The state shown, where the format shows one; both panes, where it takes two. */
+int command_export(app *a, const char *rest, unsigned *flags, err *e) {
+    static words w;
+    int rc = words_expect(&w, rest, 2, "export FORMAT FILE", e);
+    if (rc) return rc;
+    const export_format *f = export_find(w.at[0]);
+    if (!f) return err_set(e, ERR_NOT_FOUND, "no format '%.40s'; Tab lists them", w.at[0]);
+    int n = a->n_panes > 1 && f->max_runs > 1 ? 2 : 1;
+    noted v[TUI_MAX_PANES] = {0};
+    const trajectory *runs[TUI_MAX_PANES] = {0};
+    strbuf out;
+    strbuf_init(&out, EXPORT_MAX_BYTES);
+    for (int i = 0; !rc && i < n; i++) {
+        rc = notes_join(&a->notes, a->panes[n > 1 ? i : a->focus].traj, &v[i], e);
+        runs[i] = &v[i].traj;
+    }
+    export_opts o = {.at = a->panes[a->focus].state};
+    if (!rc) rc = export_write(f, runs, n, o, &out, e);
+    if (!rc) rc = write_file(w.at[1], &out, e);
+    for (int i = 0; i < n; i++) noted_release(&v[i]);
+    strbuf_release(&out);
+    if (rc) return rc;
+    app_say(a, "wrote %s", w.at[1]);
+    *flags |= APP_REDRAW;
+    return 0;
+}
+
+int command_source(app *a, const char *rest, unsigned *flags, err *e) {
+    static words w;
+    int rc = words_expect(&w, rest, 1, "source FILE", e);
+    if (!rc) rc = script_push_file(&a->script, w.at[0], false, e);
+    *flags |= APP_REDRAW;
+    return rc;
+}
