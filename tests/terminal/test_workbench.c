@@ -283,7 +283,7 @@ static void test_resize(void **state) {
 
 static void test_help(void **state) {
     (void)state;
-    terminal *t = terminal_start(120, 40, sudoku_args, NULL);
+    terminal *t = terminal_start(120, 60, sudoku_args, NULL);
     CHECK(terminal_wait(t, "step 0/51"));
     terminal_send(t, "?");
     CHECK(terminal_wait(t, "one step forward"));
