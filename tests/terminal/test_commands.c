@@ -161,7 +161,7 @@ static void test_search(void **state) {
     CHECK(terminal_wait(t, "expected a number after the sign"));
     terminal_send(t, "/#33\r");
     CHECK(terminal_wait(t, "pos 33"));
-    terminal_send(t, "W");
+    terminal_send(t, "z");
     CHECK(terminal_wait(t, "lowest margin"));
     quit(t);
 }

@@ -145,7 +145,7 @@ static void test_live(void **state) {
     CHECK(!strcmp(a.panes[0].policy->name, "entropy") && a.panes[0].state == 0);
     good(&a, "set budget 2");
     good(&a, "step");
-    CHECK(a.panes[0].traj->records[0]->n_writes == 2);
+    CHECK(a.panes[0].traj->records[0]->kind == STEP_SETTING && a.panes[0].traj->records[1]->n_writes == 2);
     good(&a, "seed 42");
     CHECK(a.panes[0].seed == 42 && a.panes[1].seed == 42 && a.panes[0].state == 0);
     bad(&a, "seed -1", "whole number");
