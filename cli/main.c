@@ -23,17 +23,32 @@ static int print_help(void) {
     return cli_finish(EXIT_OK);
 }
 
+/* The first GPU, or why there is none: whether the module was found is told by opening it. */
+static void print_gpu(void) {
+    kernels *k;
+    k_fault f;
+    if (kernels_open(&k, &(k_open){.device = "cuda"}, &f)) {
+        const char *advice = strstr(f.text, "; use --device");
+        printf("%.*s\n", (int)(advice ? (size_t)(advice - f.text) : strlen(f.text)), f.text);
+        return;
+    }
+    printf("%s: %s\n", k->name, k->title);
+    k->close(k);
+}
+
+/* What a report of a fault needs to say about the build; the definitions are CMake's (TabesInstall.cmake). */
 static int print_version(void) {
-    const char *build =
-#ifdef __SANITIZE_ADDRESS__
-        "address sanitizer";
-#elif defined(__OPTIMIZE__)
-        "optimised";
+    const char *compiler =
+#ifdef __clang__
+        __VERSION__;
 #else
-        "not optimised";
+        "gcc " __VERSION__;
 #endif
-    printf("tabes %s\nkernels: %s, %d threads\nbuild: %s, %s\n", TABES_VERSION, kernels_cpu()->name,
-           kernels_threads(), build, __VERSION__);
+    printf("tabes %s", TABES_VERSION);
+    if (TABES_COMMIT[0]) printf(" (%s)", TABES_COMMIT);
+    printf("\nbuild: %s, %s\nlibraries: %s\n", TABES_BUILD_TYPE, compiler, TABES_LIBRARIES);
+    printf("kernels: %s, %d threads\n", kernels_cpu()->name, kernels_threads());
+    print_gpu();
     return cli_finish(EXIT_OK);
 }
 

@@ -29,8 +29,8 @@ typedef struct screen_args {
     "      --exec \"CMD; CMD\"   commands to run then, as typed after `:`\n"                                 \
     "      --script FILE       a file of commands, one a line, likewise; without a terminal nothing is "     \
     "shown\n"                                                                                                \
-    "      --config FILE       instead of ~/.config/tabes/config, the commands of every start; "             \
-    "--no-config: none\n"
+    "      --config FILE       commands of every start, instead of ~/.config/tabes/config\n"                 \
+    "      --no-config         no commands of every start\n"
 
 /* The value of --color; the exit code of a usage error otherwise. */
 int screen_color(const command *c, const char *text, tui_color *out);

@@ -12,4 +12,3 @@ const unsigned char theme_builtin_text[] = {@theme_bytes@};
 const size_t theme_builtin_bytes = sizeof theme_builtin_text;
 ]])
 target_sources(tabes_tui PRIVATE "${theme_builtin}")
-install(DIRECTORY themes/ DESTINATION share/tabes/themes FILES_MATCHING PATTERN "*.theme")

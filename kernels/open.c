@@ -34,10 +34,10 @@ static void program_folder(char out[PATH_BYTES]) {
     if (slash) *slash = '\0';
 }
 
-/* The module in `folder`; a file that is there but cannot be loaded leaves its reason in why. */
-static void *load_from(const char *folder, char why[256]) {
-    char path[PATH_BYTES + sizeof MODULE_FILE + 1];
-    snprintf(path, sizeof path, "%s/%s", folder, MODULE_FILE);
+/* The module in `folder`/`below`; a file that is there but cannot be loaded leaves its reason in why. */
+static void *load_from(const char *folder, const char *below, char why[256]) {
+    char path[PATH_BYTES + 64];
+    snprintf(path, sizeof path, "%s%s/%s", folder, below, MODULE_FILE);
     if (!folder[0] || access(path, F_OK) != 0) return NULL;
     void *module = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!module) snprintf(why, 256, "%s", dlerror());
@@ -53,9 +53,10 @@ static void *load_module(char why[256]) {
     }
     char beside[PATH_BYTES];
     program_folder(beside);
-    void *module = load_from(beside, why);
+    void *module = load_from(beside, "", why);
+    if (!module) module = load_from(beside, "/../lib/tabes", why); /* installed, under any prefix */
 #ifdef TABES_MODULE_DIR
-    if (!module) module = load_from(TABES_MODULE_DIR, why);
+    if (!module) module = load_from(TABES_MODULE_DIR, "", why);
 #endif
     if (!module && !why[0]) snprintf(why, 256, MODULE_FILE " was not built: none beside the program");
     return module;
