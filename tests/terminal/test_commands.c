@@ -9,6 +9,7 @@
 
 #include "../unit/checks.h"
 #include "support/programs.h"
+#include "support/quit.h"
 #include "support/terminal.h"
 
 static char home[64], config_home[96], state_home[96], history[160], config[160];
@@ -57,14 +58,6 @@ static terminal *start(void) {
     terminal *t = terminal_start(120, 40, sudoku_args, settings);
     CHECK(terminal_wait(t, "step 0/51"));
     return t;
-}
-
-static void quit(terminal *t) {
-    terminal_send(t, "Q");
-    int status = terminal_exit(t, 10);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(terminal_restored(t));
-    terminal_end(t);
 }
 
 static void test_typing(void **state) {

@@ -8,6 +8,7 @@
 
 #include "../unit/checks.h"
 #include "support/programs.h"
+#include "support/quit.h"
 #include "support/terminal.h"
 
 static terminal *open_sudoku(int cols, int rows) {
@@ -16,14 +17,6 @@ static terminal *open_sudoku(int cols, int rows) {
     terminal_send(t, "=");
     CHECK(terminal_wait(t, "apart"));
     return t;
-}
-
-static void quit(terminal *t) {
-    terminal_send(t, "Q");
-    int status = terminal_exit(t, 10);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(terminal_restored(t));
-    terminal_end(t);
 }
 
 static void test_write_and_remask(void **state) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../unit/checks.h"
+#include "support/quit.h"
 #include "support/terminal.h"
 
 static const char recording[] = "examples/trajectories/sudoku-boe.jsonl";
@@ -22,14 +23,6 @@ static terminal *open_with(const char *theme, const char *setting) {
     terminal *t = terminal_start(COLS, ROWS, args, settings);
     CHECK(terminal_wait(t, "step 0/"));
     return t;
-}
-
-static void quit(terminal *t) {
-    terminal_send(t, "Q");
-    int status = terminal_exit(t, 10);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(terminal_restored(t));
-    terminal_end(t);
 }
 
 /* Cells whose colours fail the test. */

@@ -7,6 +7,7 @@
 
 #include "../unit/checks.h"
 #include "support/programs.h"
+#include "support/quit.h"
 #include "support/terminal.h"
 
 static terminal *open_sudoku(int cols, int rows) {
@@ -14,14 +15,6 @@ static terminal *open_sudoku(int cols, int rows) {
     CHECK(terminal_wait(t, "A confidence"));
     CHECK(terminal_wait(t, "step 0/51"));
     return t;
-}
-
-static void quit(terminal *t) {
-    terminal_send(t, "Q");
-    int status = terminal_exit(t, 10);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    CHECK(terminal_restored(t));
-    terminal_end(t);
 }
 
 static void test_open(void **state) {
