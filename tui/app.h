@@ -202,6 +202,8 @@ unsigned app_next_tab(app *a, int count);
 unsigned app_candidates(app *a, int count);
 unsigned app_focus_next(app *a, int count);
 unsigned app_open_help(app *a, int count);
+/* A theme by its name or file; nothing changes when it cannot be had. */
+int app_wear_theme(app *a, const char *name, unsigned *flags, err *e) MUST_CHECK;
 unsigned app_next_theme(app *a, int count);
 unsigned app_toggle_mouse(app *a, int count);
 unsigned app_repaint(app *a, int count);

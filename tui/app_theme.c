@@ -38,6 +38,25 @@ void app_themes_close(app *a) {
     a->themes = NULL;
 }
 
+static unsigned wear(app *a, const theme *t) {
+    app_themes *s = a->themes;
+    s->worn = *t;
+    app_say(a, "theme %s (%d of %d)%s", t->name, s->at + 1, s->list.n,
+            a->pal.mode == MODE_NONE ? ", without colours" : "");
+    return APP_REDRAW | APP_PAINT;
+}
+
+int app_wear_theme(app *a, const char *name, unsigned *flags, err *e) {
+    app_themes *s = a->themes;
+    theme t;
+    if (!s) return err_set(e, ERR_NO_MEMORY, "no memory for the list of themes");
+    int rc = theme_open(&t, &s->list, name, e);
+    if (rc) return rc;
+    s->at = theme_list_find(&s->list, name);
+    *flags |= wear(a, &t);
+    return 0;
+}
+
 /* A broken file is named and passed over: the next press goes on behind it. */
 unsigned app_next_theme(app *a, int count) {
     (void)count;
@@ -50,8 +69,5 @@ unsigned app_next_theme(app *a, int count) {
         app_complain(a, "%s; theme %s stays", e.msg, s->worn.name);
         return APP_REDRAW;
     }
-    s->worn = t;
-    app_say(a, "theme %s (%d of %d)%s", t.name, s->at + 1, s->list.n,
-            a->pal.mode == MODE_NONE ? ", without colours" : "");
-    return APP_REDRAW | APP_PAINT;
+    return wear(a, &t);
 }

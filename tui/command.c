@@ -89,12 +89,18 @@ static int find_text(app *a, const char *rest, unsigned *flags, err *e) {
     return app_search(a, rest, e);
 }
 
+static int wear_theme(app *a, const char *rest, unsigned *flags, err *e) {
+    if (!*rest) return err_set(e, ERR_BAD_ARGUMENT, "expected: theme NAME|FILE");
+    return app_wear_theme(a, rest, flags, e);
+}
+
 const app_command app_commands[] = {
     {"goto", "goto N | goto end", "a state; the end of a live decode is computed", false, WORDS_NONE, go_to},
     {"position", "position N", "move the cursor", false, WORDS_NONE, move_to},
     {"focus", "focus A | focus B", "verbs go to this pane", false, WORDS_NONE, focus_pane},
     {"speed", "speed N", "steps per second of playing", false, WORDS_NONE, play_speed},
     {"search", "search QUERY", "as / does", false, WORDS_NONE, find_text},
+    {"theme", "theme NAME|FILE", "wear a theme", false, WORDS_FILES, wear_theme},
     {"note", "note TEXT", "words about the step shown", false, WORDS_NONE, note_step},
     {"policy", "policy NAME", "restart the focused pane", true, WORDS_POLICIES, command_policy},
     {"set", "set PARAMETER VALUE", "from the state shown on", true, WORDS_PARAMS, command_set},

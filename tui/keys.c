@@ -84,7 +84,7 @@ const binding bindings[] = {
     {{'t'}, "tis", app_layer_tis, "colour by TIS", GROUP_LOOK, HINT_ALWAYS, "TIS"},
     {{'o'}, "order", app_layer_order, "colour by unmask order", GROUP_LOOK, HINT_ALWAYS, "order"},
     {{'%'}, "confidence", app_layer_prob, "colour by confidence", GROUP_LOOK, HINT_NEVER, NULL},
-    {{'T'}, "theme", app_next_theme, "next theme", GROUP_LOOK, HINT_NEVER, NULL},
+    {{'T'}, "theme-next", app_next_theme, "next theme", GROUP_LOOK, HINT_NEVER, NULL},
     {{'L'}, "legend", app_toggle_legend, "legend on and off", GROUP_LOOK, HINT_NEVER, NULL},
     {{'d'}, "differences", app_toggle_diff, "mark where the panes differ", GROUP_LOOK, HINT_NEVER, NULL},
     {{'i'}, "detail", app_next_tab, "on small screens: the next detail", GROUP_LOOK, HINT_NEVER, NULL},

@@ -127,6 +127,8 @@ static void test_names(void **state) {
     bad(&a, "nosuch", "no command 'nosuch'");
     bad(&a, "policy-", "policy-next, policy-prev");
     bad(&a, "speed 0", "steps per second");
+    bad(&a, "theme", "expected: theme NAME|FILE");
+    bad(&a, "theme /nonexistent.theme", "/nonexistent.theme");
     bad(&a, "focus c", "focus A or focus B");
     bad(&a, "\033[31mred", "no command");
     for (int i = 0; i < n_bindings; i++) CHECK(bindings[i].command && !strchr(bindings[i].command, ' '));
