@@ -101,8 +101,9 @@ static char **complete(const char *word, int start, int end) {
 
 static const char *const history_names[N_LINES] = {"commands", "searches"};
 
+static HISTORY_STATE empty;
+
 static void use_history(line_kind kind) {
-    static HISTORY_STATE empty;
     history_set_history_state(rl.history[kind] ? rl.history[kind] : &empty);
     if (rl.history[kind]) {
         using_history();
@@ -127,6 +128,16 @@ static void remember(const char *text) {
     if (*text && !(last && !strcmp(last->line, text))) add_history(text);
 }
 
+/* Forgets what is in use, with the list that clear_history keeps: of two histories it keeps only one in
+ * sight. */
+static void drop_history(void) {
+    clear_history();
+    HISTORY_STATE *s = history_get_history_state();
+    history_set_history_state(&empty);
+    if (s) free(s->entries);
+    free(s);
+}
+
 void line_keep_history(void) {
     rl.keeps = true;
 }
@@ -142,7 +153,7 @@ void line_end(void) {
             umask(mask);
             chmod(path, 0600);
         }
-        clear_history();
+        drop_history();
         free(rl.history[i]);
         rl.history[i] = NULL;
     }
