@@ -1,5 +1,5 @@
-/* quit.h - the ordinary way out of the workbench, checked: Q, exit code 0, and the terminal as it was. Include
- * checks.h first. */
+/* quit.h - the ordinary way out of the workbench, checked: Q, exit code 0, and the terminal as it was.
+ * Include checks.h first. */
 #ifndef TABES_TEST_QUIT_H
 #define TABES_TEST_QUIT_H
 
