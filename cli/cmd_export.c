@@ -4,6 +4,7 @@
 
 #include "cli/args.h"
 #include "replay/replay.h"
+#include "tui/cast.h"
 
 /* One line of help for each format. */
 #define FORMAT_LINE(name, runs, view, at, help) "                          " #name ": " help "\n"
@@ -19,9 +20,12 @@ static const char usage[] =
     "\n"
     "Options:\n"
     "      --to FORMAT         one of\n" HELP_FORMATS
+    "                          cast: the workbench playing one recording or two, for asciinema\n"
     "      --at N|end          html, svg: the state shown; 0 is the start, n is after step n\n"
     "                          (default: end for svg, 0 for html)\n"
     "      --color NAME        html, svg: plain (default), entropy, confidence, tis or order\n"
+    "      --size WxH          cast: size of the screen (default 100x30)\n"
+    "      --speed N           cast: states per second (default 1)\n"
     "  -o, --output OUT        write to a file (default: standard output)\n"
     "  -q, --quiet             no notes on standard error\n"
     "      --help              print this and exit\n";
@@ -38,9 +42,10 @@ static const size_t EXPORT_MAX = (size_t)1 << 31;
 
 /* What was asked for. */
 typedef struct request {
-    const char *to, *at, *color, *path;
-    const export_format *format;
+    const char *to, *at, *color, *path, *size, *speed;
+    const export_format *format; /* NULL: a cast */
     export_opts opts;
+    cast_opts cast;
 } request;
 
 static int write_out(const strbuf *text, const char *path) {
@@ -61,18 +66,38 @@ static const char *format_names(char *buf, size_t size) {
     size_t used = 0;
     buf[0] = '\0';
     for (const export_format *f = export_formats; f->name && used < size; f++) {
-        const char *before = f == export_formats ? "" : f[1].name ? ", " : " or ";
-        used += (size_t)snprintf(buf + used, size - used, "%s%s", before, f->name);
+        used += (size_t)snprintf(buf + used, size - used, "%s, ", f->name);
     }
+    if (used < size) snprintf(buf + used - 2, size - used + 2, " or cast");
     return buf;
 }
 
 /* -1 to go on, or the exit code after a message. */
+static int read_cast(request *q, int n_files) {
+    err e = {0};
+    char end;
+    int rc = 0;
+    q->cast = (cast_opts){100, 30, 1};
+    if (n_files < 1 || n_files > MAX_RUNS)
+        return cli_usage_error(&cmd_export, "expected one or two FILE, got %d", n_files);
+    if (q->at || q->color)
+        return cli_usage_error(&cmd_export, "--%s is not used by cast", q->at ? "at" : "color");
+    if (q->size && (sscanf(q->size, "%dx%d%c", &q->cast.cols, &q->cast.rows, &end) != 2 ||
+                    q->cast.cols < 80 || q->cast.rows < 24 || q->cast.cols > 1000 || q->cast.rows > 1000))
+        return cli_usage_error(&cmd_export, "--size \"%s\", expected WxH from 80x24 to 1000x1000", q->size);
+    if (q->speed) rc = cli_parse_real(q->speed, "--speed", 0.01, 100, &q->cast.states_per_second, &e);
+    return rc ? cli_usage_error(&cmd_export, "%s", e.msg) : -1;
+}
+
+/* The same for the formats of replay.h. */
 static int read_options(request *q, int n_files) {
     char names[100];
     err e = {0};
     format_names(names, sizeof names);
     if (!q->to) return cli_usage_error(&cmd_export, "--to is missing, expected %s", names);
+    if (!strcmp(q->to, "cast")) return read_cast(q, n_files);
+    if (q->size || q->speed)
+        return cli_usage_error(&cmd_export, "--%s is for cast alone", q->size ? "size" : "speed");
     q->format = export_find(q->to);
     if (!q->format) return cli_usage_error(&cmd_export, "--to \"%s\", expected %s", q->to, names);
     if (n_files < 1 || n_files > q->format->max_runs) {
@@ -91,14 +116,20 @@ static int read_options(request *q, int n_files) {
     return -1;
 }
 
-static int export_to(const request *q, replay *const *files, int n) {
+static int make(const request *q, replay *const *files, int n, strbuf *text, err *e) {
     const trajectory *runs[MAX_RUNS];
+    for (int i = 0; i < n; i++) runs[i] = &files[i]->traj;
+    if (q->format) return export_write(q->format, runs, n, q->opts, text, e);
+    const tui_opts o = {.replays = files, .n_replays = n};
+    return tui_cast(&o, &q->cast, text, e);
+}
+
+static int export_to(const request *q, replay *const *files, int n) {
     strbuf text;
     err e = {0};
     int rc;
-    for (int i = 0; i < n; i++) runs[i] = &files[i]->traj;
     strbuf_init(&text, EXPORT_MAX);
-    if (export_write(q->format, runs, n, q->opts, &text, &e)) {
+    if (make(q, files, n, &text, &e)) {
         rc = cli_report(&e);
     } else if (q->path) {
         rc = write_out(&text, q->path);
@@ -125,6 +156,8 @@ static int run_export(int argc, char **argv) {
     const cli_extra extra[] = {{"to", 0, &q.to, NULL},
                                {"at", 0, &q.at, NULL},
                                {"color", 0, &q.color, NULL},
+                               {"size", 0, &q.size, NULL},
+                               {"speed", 0, &q.speed, NULL},
                                {"output", 'o', &q.path, NULL},
                                {0}};
     cli_args a = {0};

@@ -30,7 +30,7 @@ def export(c, *args):
 def usage(c, files, folder):
     a, b = EXAMPLES[:2]
     for args, needle in (
-            ([a], "--to is missing"), ([a, "--to", "xml"], "json, csv, html, svg or md"), (["--to", "html"], "FILE"),
+            ([a], "--to is missing"), ([a, "--to", "xml"], "json, csv, html, svg, md or cast"), (["--to", "html"], "FILE"),
             ([a, b, "--to", "svg"], "expected one FILE, got 2"), ([a, b, a, "--to", "html"], "one or two FILE, got 3"),
             ([a, "--to", "svg", "--at", "7"], "state 7 is past the end, expected 0 to 6"),
             ([a, "--to", "svg", "--at", "-1"], "--at"), ([a, "--to", "svg", "--at", "x"], "--at"),

@@ -105,7 +105,7 @@ EOF
 checks=$((checks + 1))
 "$TABES" export - --to json <"$rec" >"$tmp/stdin.json" && cmp -s "$tmp/stdin.json" "$tmp/doc.json" || bad "standard input gives another document"
 expect 2 "$TABES" export "$rec" --to xml
-says err 'expected json, csv, html, svg or md'
+says err 'expected json, csv, html, svg, md or cast'
 expect 2 "$TABES" export "$rec"
 expect 2 "$TABES" export --to json
 expect 2 "$TABES" verify
