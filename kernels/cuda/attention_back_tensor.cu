@@ -8,10 +8,11 @@
 // memory at head size 128: 2·64 + 4·32 rows, 64 KiB, and log-sum-exps and do·o of the queries.
 #include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/tiles.cuh"
+#include "kernels/cuda/vector.cuh"
 
 #include <math.h>
 
-enum { BIG = 64, SMALL = 32, BACK_THREADS = 128, SMALL_BLOCKS = SMALL / 8 };
+enum { BIG = 64, SMALL = 32, BACK_THREADS = 128, SMALL_BLOCKS = SMALL / 8, PACK = 4 };
 
 typedef back_args<bf16> args;
 
@@ -53,19 +54,24 @@ template <int HD> __device__ __forceinline__ const bf16 *query_row(const args &a
     return a.qkv + size_t(a.rows[i]) * a.s.width() + size_t(h) * HD;
 }
 
-// lse and do·o of `count` rows of A from `first` on, the threads of a row being neighbours. Rows past the end
-// get 0.
+// lse and do·o of `count` rows of A from `first` on. The threads of a row are neighbours and take turns at
+// its packs, so that a warp reads whole sectors. Rows past the end get 0.
 template <int HD>
 __device__ __forceinline__ void row_numbers(const args &a, int first, int count, int h, float *lse,
                                             float *delta) {
-    const int per_row = BACK_THREADS / count, share = HD / per_row;
+    const int per_row = BACK_THREADS / count, turns = HD / PACK / per_row;
     int row = static_cast<int>(threadIdx.x) / per_row, part = static_cast<int>(threadIdx.x) % per_row;
     int i = first + row;
     float sum = 0;
     if (i < a.n) {
-        const bf16 *o = a.o + size_t(a.rows[i]) * a.s.q_width() + size_t(h) * HD + part * share;
-        const bf16 *dout = dout_row<HD>(a, i, h) + part * share;
-        for (int d = 0; d < share; d++) sum += to_float(o[d]) * to_float(dout[d]);
+        const bf16 *o = a.o + size_t(a.rows[i]) * a.s.q_width() + size_t(h) * HD;
+        const bf16 *dout = dout_row<HD>(a, i, h);
+#pragma unroll 4
+        for (int turn = 0; turn < turns; turn++) {
+            int at = (turn * per_row + part) * PACK;
+            pack<float, PACK> x = load<PACK>(o + at), y = load<PACK>(dout + at);
+            for (int d = 0; d < PACK; d++) sum += x.v[d] * y.v[d];
+        }
     }
     for (int step = per_row / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
     if (part == 0) {
