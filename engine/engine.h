@@ -16,6 +16,7 @@
 #define TABES_ENGINE_H
 
 #include "engine/denoiser.h"
+#include "engine/inspect.h"
 #include "engine/intervene.h"
 #include "engine/model.h"
 #include "engine/policy.h"

@@ -90,6 +90,15 @@ int score_self_local(const score_state *s, const int *cand, int n_cand, const fl
 int score_influence(const score_state *s, const int *cand, int n_cand, const float *soft, double *D,
                     score_cost *cost, err *e) MUST_CHECK;
 
+/* H̃(α; i), the entropies of M\{i} summed up, along candidate i's path from the mask (α = 0) to its soft write
+ * (α = 1), in n_points steps: f [n_cand][n_points + 1]. n_points forwards a candidate. */
+int score_path(const score_state *s, const int *cand, int n_cand, const float *soft, int n_points, double *f,
+               score_cost *cost, err *e) MUST_CHECK;
+
+/* Largest |f''| of one such path f [n_points + 1], estimated by second differences (Corollary 3.2 asks for a
+ * bound; this is an estimate of one). */
+double score_curvature(const double *f, int n_points);
+
 /* Truth check (Theorem 3.1, Eq. 9). soft_red[i] = relaxed reduction over M\{i};
  * hard_red[i] = expected discrete reduction, enumerated when n_vocab <= 1024, else sampled with
  * `samples` draws per candidate; hard_se (may be NULL) gets the standard error (0 when enumerated).

@@ -30,6 +30,9 @@ void *scoring_new(scoring *c, size_t n, size_t size, err *e);
 /* -<g, Δe_i> of candidate i. */
 double scoring_dot(const scoring *c, int i, const float *g);
 
+/* out [d] = e_m + α·(ẽ_i - e_m) (score_path.c). */
+void scoring_relax(const scoring *c, int i, double alpha, float *out);
+
 /* A set of positions, ascending. */
 typedef struct row_set {
     int *pos; /* NULL: all rows */

@@ -4,14 +4,6 @@
 
 #include "engine/score_impl.h"
 
-/* out = e_m + α·(ẽ_i - e_m); exactly ẽ_i at α = 1. */
-static void relax(const scoring *c, int i, double alpha, float *out) {
-    const float *soft = c->soft + (size_t)i * (size_t)c->d;
-    for (int j = 0; j < c->d; j++) {
-        out[j] = (float)((1 - alpha) * (double)c->e_m[j] + alpha * (double)soft[j]);
-    }
-}
-
 /* ---- soft ---- */
 
 /* Rows that predict M \ C. */
@@ -32,7 +24,7 @@ static int soft_forward(scoring *c, double alpha, const row_ref *rows, int n_row
     injection *inject = scoring_new(c, (size_t)c->n, sizeof *inject, e);
     if (!vectors || !inject) return ERR_NO_MEMORY;
     for (int i = 0; i < c->n; i++) {
-        relax(c, i, alpha, vectors + (size_t)i * d);
+        scoring_relax(c, i, alpha, vectors + (size_t)i * d);
         inject[i] = (injection){0, c->pos[i], vectors + (size_t)i * d};
     }
     sequence seq = {c->s->tokens, c->s->n_tokens};
@@ -104,7 +96,7 @@ static int mid_probes(scoring *c, int n_points, probe **out, err *e) {
     for (int i = 0; i < c->n; i++) {
         for (int k = 0; k < n_points; k++) {
             size_t at = (size_t)i * (size_t)n_points + (size_t)k;
-            relax(c, i, (k + 0.5) / n_points, vectors + at * d);
+            scoring_relax(c, i, (k + 0.5) / n_points, vectors + at * d);
             probes[at] = (probe){.cand = i, .vector = vectors + at * d};
         }
     }

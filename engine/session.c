@@ -14,6 +14,7 @@
 #include "engine/base/mem.h"
 #include "engine/proposal.h"
 #include "engine/rank.h"
+#include "engine/session_impl.h"
 
 struct session {
     denoiser *d;
@@ -165,12 +166,10 @@ static void find_masks(session *s) {
     }
 }
 
-static int forward(session *s, err *e) {
-    const policy *p = s->policy;
+static int forward(session *s, bool keep, err *e) {
     sequence seq = {s->tokens, s->n};
-    forward_req q = {
-        .seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = s->n_masked, .cancel = s->o.cancel};
-    q.keep = s->o.observe_tis || (p->keeps && p->keeps(&s->params));
+    forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = s->n_masked, .keep = keep};
+    q.cancel = s->o.cancel;
     return denoiser_forward(s->d, &q, s->p, e);
 }
 
@@ -266,12 +265,14 @@ static int choose(const session *s, const decision *dec, err *e) {
 /* ---- looking on ---- */
 
 /* TIS of the default triple at the default candidates, from the pass that is there anyway. */
-static int observe(const score_state *st, step_record *r, int budget, err *e) {
+int session_observe(const decision *dec, err *e) {
     static const score_triple shown = {LOOK_MASK, OBJ_MASKED, ACTIVE_CANDIDATES};
+    const score_state *st = &dec->state;
+    step_record *r = dec->rec;
     size_t n = (size_t)st->n_masked, d = (size_t)denoiser_get_info(st->d)->d_model;
     int *index = arena_new(&r->mem, n, sizeof *index), *pos = arena_new(&r->mem, n, sizeof *pos);
     if (!index || !pos) return err_set(e, ERR_NO_MEMORY, "out of memory for observing TIS");
-    int n_cand = score_candidates(st, CAND_CONFIDENCE, 0.25, budget, index);
+    int n_cand = score_candidates(st, CAND_CONFIDENCE, 0.25, dec->budget, index);
     double *tis = arena_new(&r->mem, (size_t)n_cand, sizeof *tis);
     float *soft = mem_new((size_t)n_cand * d, sizeof *soft);
     score_cost unbilled = {0};
@@ -290,12 +291,13 @@ static int observe(const score_state *st, step_record *r, int budget, err *e) {
 
 /* ---- a step ---- */
 
-static decision decide(session *s, step_record *r) {
+void session_decide(session *s, step_record *r, decision *dec) {
+    find_masks(s);
     r->step = s->k;
     r->kind = STEP_DECODE;
     r->T = s->T;
     r->t = s->T - s->decoded > 1 ? s->T - s->decoded : 1;
-    return (decision){
+    *dec = (decision){
         .state = {s->d, s->p, s->tokens, s->n, s->masked, s->n_masked, s->scope, s->o.cancel},
         .params = &s->params,
         .step = s->decoded,
@@ -309,33 +311,41 @@ static decision decide(session *s, step_record *r) {
     };
 }
 
-static int fill(session *s, step_record *r, err *e) {
+int session_know(session *s, decision *dec, bool keep, err *e) {
+    int rc = forward(s, keep, e);
+    if (!rc && proposer_reads_logits(&dec->proposer)) rc = pass_read(s->p, NULL, 0, e);
+    return rc ? rc : record_known(s, dec->rec, e);
+}
+
+int session_choose(session *s, decision *dec, err *e) {
+    int rc = s->policy->score(dec, e);
+    return rc ? rc : choose(s, dec, e);
+}
+
+static int fill(session *s, step_record *r, decision *dec, err *e) {
     double begin = clock_now();
-    decision dec = decide(s, r);
-    int rc = forward(s, e);
-    if (!rc && proposer_reads_logits(&dec.proposer)) rc = pass_read(s->p, NULL, 0, e);
-    if (!rc) rc = record_known(s, r, e);
-    if (!rc) rc = s->policy->score(&dec, e);
-    if (!rc) rc = choose(s, &dec, e);
+    const policy *p = s->policy;
+    int rc = session_know(s, dec, s->o.observe_tis || (p->keeps && p->keeps(&s->params)), e);
+    if (!rc) rc = session_choose(s, dec, e);
     if (rc) return rc;
-    r->nfe = 1 + dec.cost.forwards;
-    r->backward_rows = dec.cost.backward_rows;
+    r->nfe = 1 + dec->cost.forwards;
+    r->backward_rows = dec->cost.backward_rows;
     double end = clock_now();
     r->ms = (end - begin) * 1e3;
     if (!s->o.observe_tis || r->tis) return 0;
-    rc = observe(&dec.state, r, dec.budget, e);
+    rc = session_observe(dec, e);
     r->observe_ms = (clock_now() - end) * 1e3;
     return rc;
 }
 
 int session_propose(session *s, const step_record **out, err *e) {
     *out = NULL;
-    find_masks(s);
-    if (s->n_scope == 0) return 0;
+    decision dec;
     step_record *r = record_new();
     if (!r) return no_memory(s, e);
-    int rc = fill(s, r, e);
-    if (rc) {
+    session_decide(s, r, &dec);
+    int rc = dec.budget ? fill(s, r, &dec, e) : 0;
+    if (rc || !dec.budget) {
         record_unref(r);
         return rc;
     }
@@ -433,6 +443,22 @@ int session_seek(session *s, const session_state *to, err *e) {
 }
 
 /* ---- looking at it ---- */
+
+denoiser *session_denoiser(session *s) {
+    return s->d;
+}
+
+const atomic_bool *session_cancel(const session *s) {
+    return s->o.cancel;
+}
+
+const policy *session_policy(const session *s) {
+    return s->policy;
+}
+
+int32_t session_start_token(const session *s, int pos) {
+    return s->start[pos];
+}
 
 bool session_done(const session *s) {
     for (int i = 0; i < s->n; i++) {
