@@ -1,11 +1,7 @@
-/* worker.c - lanes and one queue of events under one lock.
- *
- * A lane is a thread with a denoiser, a queue of commands and a cancel flag. Every pane belongs to one lane
- * for good, so a pane's commands keep their order and its session never changes threads. */
+/* worker.c - lanes and one queue of events under one lock. */
 #include "tui/worker.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,67 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/mem.h"
-
-typedef enum work_kind { WORK_OPEN, WORK_COMMIT, WORK_PROPOSE, WORK_SEEK } work_kind;
-
-/* Where a pane is sent: a decode and a state of it. The record holds the setting of that state. */
-typedef struct place {
-    session_opts opts; /* prompt: the start tokens, n_prompt the whole length */
-    int32_t *start, *tokens;
-    session_state state;
-    step_record *setting;
-} place;
-
-typedef struct work {
-    work_kind kind;
-    int pane;
-    unsigned epoch;
-    const step_record *rec;
-    const policy *policy;
-    param_set params;
-    uint64_t seed;
-    place *to;        /* of WORK_SEEK */
-    bool quiet;       /* of WORK_SEEK: no proposal is wanted */
-    bool no_proposal; /* cancelled while it waited: do the rest only */
-    struct work *next;
-} work;
-
-typedef struct event_node {
-    worker_event ev;
-    struct event_node *next;
-} event_node;
-
-typedef struct lane {
-    worker *w;
-    pthread_t thread;
-    pthread_cond_t wake;
-    atomic_bool cancel; /* read by the engine; set and cleared under the lock */
-    denoiser *d;        /* of lane 0 the one that was given, of others a fork; the thread's own */
-
-    /* Under the lock. */
-    work *first, **last;
-    bool running;
-    int running_pane;
-} lane;
-
-struct worker {
-    pthread_mutex_t lock;
-    int fd;
-
-    /* Fixed before the first command. */
-    lane lanes[WORKER_PANES];
-    int n_lanes;
-    int32_t *prompt;
-    int n_prompt, length;
-    char sharing[400]; /* why panes share a lane that should have their own; else "" */
-
-    /* Under the lock. */
-    event_node *events, **last_event;
-    unsigned epoch[WORKER_PANES];
-    bool quit;
-
-    session *sessions[WORKER_PANES]; /* each its lane's own */
-};
+#include "tui/worker_impl.h"
 
 static lane *lane_of(worker *w, int pane) {
     return &w->lanes[pane % w->n_lanes];
@@ -85,6 +21,7 @@ static lane *lane_of(worker *w, int pane) {
 
 void worker_event_release(worker_event *ev) {
     record_unref(ev->rec);
+    inspection_unref(ev->look);
     free((void *)(uintptr_t)ev->head.start);
     *ev = (worker_event){0};
 }
@@ -94,8 +31,7 @@ static void ring(worker *w) {
     while (write(w->fd, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
-/* Takes over rec and head.start. */
-static void push_event(worker *w, const worker_event *ev) {
+void worker_push(worker *w, const worker_event *ev) {
     event_node *node = mem_new(1, sizeof *node);
     if (!node) {
         worker_event lost = *ev;
@@ -110,16 +46,6 @@ static void push_event(worker *w, const worker_event *ev) {
     ring(w);
 }
 
-static void push_failure(lane *l, const work *job, const err *e, bool opening) {
-    worker_event ev = {.kind = e->code == ERR_CANCELLED ? EVENT_CANCELLED : EVENT_FAILED,
-                       .pane = job->pane,
-                       .epoch = job->epoch,
-                       .opening = opening};
-    denoiser_memory(l->d, &ev.memory);
-    snprintf(ev.msg, sizeof ev.msg, "%s", e->msg);
-    push_event(l->w, &ev);
-}
-
 bool worker_next(worker *w, worker_event *ev) {
     for (;;) {
         pthread_mutex_lock(&w->lock);
@@ -132,7 +58,7 @@ bool worker_next(worker *w, worker_event *ev) {
             ssize_t got = read(w->fd, &count, sizeof count); /* nonblocking; empties the bell */
             (void)got;
         }
-        bool stale = node && node->ev.epoch != w->epoch[node->ev.pane];
+        bool stale = node && node->ev.kind != EVENT_INSPECTED && node->ev.epoch != w->epoch[node->ev.pane];
         pthread_mutex_unlock(&w->lock);
         if (!node) return false;
         *ev = node->ev;
@@ -148,72 +74,6 @@ int worker_fd(const worker *w) {
 
 /* The thread ---------------------------------------------------------- */
 
-/* Every job is answered, or the pane would stay busy for ever. */
-static bool refuse_without_session(lane *l, const work *job) {
-    err e = {0};
-    if (l->w->sessions[job->pane]) return false;
-    err_set(&e, ERR_BAD_ARGUMENT, "not started; a takes another policy, X restarts");
-    push_failure(l, job, &e, false);
-    return true;
-}
-
-static void propose(lane *l, const work *job) {
-    err e = {0};
-    worker_event ev = {.kind = EVENT_PROPOSED, .pane = job->pane, .epoch = job->epoch};
-    if (refuse_without_session(l, job)) return;
-    if (job->no_proposal) {
-        push_event(l->w, &(worker_event){.kind = EVENT_CANCELLED, .pane = job->pane, .epoch = job->epoch});
-        return;
-    }
-    if (session_propose(l->w->sessions[job->pane], &ev.rec, &e)) {
-        push_failure(l, job, &e, false);
-        return;
-    }
-    denoiser_memory(l->d, &ev.memory);
-    push_event(l->w, &ev);
-}
-
-static void open_session(lane *l, const work *job) {
-    err e = {0};
-    worker *w = l->w;
-    session **s = &w->sessions[job->pane];
-    session_opts o = {.prompt = w->prompt,
-                      .n_prompt = w->n_prompt,
-                      .length = w->length,
-                      .policy = job->policy,
-                      .params = job->params,
-                      .seed = job->seed,
-                      .observe_tis = true,
-                      .cancel = &l->cancel};
-    session_close(*s);
-    *s = NULL;
-    if (session_open(s, l->d, &o, &e)) {
-        push_failure(l, job, &e, true);
-        return;
-    }
-    worker_event ev = {.kind = EVENT_OPENED, .pane = job->pane, .epoch = job->epoch};
-    session_header(*s, &ev.head);
-    ev.head.start = mem_copy(ev.head.start, (size_t)ev.head.n_tokens, sizeof *ev.head.start);
-    if (!ev.head.start) {
-        err_set(&e, ERR_NO_MEMORY, "out of memory");
-        push_failure(l, job, &e, true);
-        return;
-    }
-    snprintf(ev.msg, sizeof ev.msg, "%s", w->sharing);
-    push_event(w, &ev);
-    propose(l, job);
-}
-
-static void commit(lane *l, const work *job) {
-    err e = {0};
-    if (refuse_without_session(l, job)) return;
-    if (session_commit(l->w->sessions[job->pane], job->rec, &e)) {
-        push_failure(l, job, &e, false);
-    } else {
-        propose(l, job);
-    }
-}
-
 static void free_place(place *to) {
     if (!to) return;
     record_unref(to->setting);
@@ -222,45 +82,14 @@ static void free_place(place *to) {
     free(to);
 }
 
-static bool same_decode(const session *s, const place *to) {
-    traj_header h;
-    session_header(s, &h);
-    return !strcmp(h.policy, to->opts.policy->name) && h.params.defs == to->opts.params.defs &&
-           !memcmp(h.params.v, to->opts.params.v, (size_t)h.params.n * sizeof h.params.v[0]) &&
-           h.seed == to->opts.seed && h.n_tokens == to->state.n &&
-           !memcmp(h.start, to->start, (size_t)h.n_tokens * sizeof *h.start);
-}
-
-/* The session is opened anew only when the state belongs to another decode. */
-static void seek(lane *l, const work *job) {
-    err e = {0};
-    session **s = &l->w->sessions[job->pane];
-    int rc = 0;
-    if (*s && !same_decode(*s, job->to)) {
-        session_close(*s);
-        *s = NULL;
-    }
-    if (!*s) {
-        session_opts o = job->to->opts;
-        o.cancel = &l->cancel;
-        rc = session_open(s, l->d, &o, &e);
-    }
-    if (!rc) rc = session_seek(*s, &job->to->state, &e);
-    if (rc) {
-        push_failure(l, job, &e, true);
-    } else if (!job->quiet) {
-        propose(l, job);
-    }
-}
-
 static void free_work(work *job) {
     free_place(job->to);
     record_unref(job->rec);
     free(job);
 }
 
-/* Under the lock: the first waiting job, or NULL. Jobs for a session that has been replaced are thrown away.
- */
+/* Under the lock: the first waiting job, else the look, or NULL. Jobs for a session that has been replaced
+ * are thrown away. */
 static work *pop_work(lane *l) {
     for (work *job; (job = l->first);) {
         l->first = job->next;
@@ -268,17 +97,21 @@ static work *pop_work(lane *l) {
         if (job->epoch == l->w->epoch[job->pane]) return job;
         free_work(job);
     }
-    return NULL;
+    work *look = l->look;
+    l->look = NULL;
+    return look;
 }
 
 static work *take_work(lane *l) {
     worker *w = l->w;
     work *job = NULL;
     pthread_mutex_lock(&w->lock);
-    l->running = false;
+    l->running = l->looking = false;
     while (!w->quit && !(job = pop_work(l))) pthread_cond_wait(&l->wake, &w->lock);
     if (job) {
         l->running = true;
+        l->looking = job->kind == WORK_INSPECT;
+        l->gave_way = false;
         l->running_pane = job->pane;
         atomic_store(&l->cancel, false);
     }
@@ -287,13 +120,12 @@ static work *take_work(lane *l) {
 }
 
 static void *run(void *arg) {
-    static void (*const doing[])(lane *, const work *) = {
-        [WORK_OPEN] = open_session, [WORK_COMMIT] = commit, [WORK_PROPOSE] = propose, [WORK_SEEK] = seek};
     lane *l = arg;
     for (work *job; (job = take_work(l));) {
-        doing[job->kind](l, job);
+        worker_do(l, job);
         free_work(job);
     }
+    session_close(l->looker);
     for (int i = 0; i < WORKER_PANES; i++) {
         if (lane_of(l->w, i) == l) session_close(l->w->sessions[i]);
     }
@@ -301,6 +133,13 @@ static void *run(void *arg) {
 }
 
 /* Commands ------------------------------------------------------------ */
+
+/* Under the lock: a running look ends now; it will be asked for again. */
+static void give_way(lane *l) {
+    if (!l->running || !l->looking) return;
+    l->gave_way = true;
+    atomic_store(&l->cancel, true);
+}
 
 static void post(worker *w, const work *job) {
     work *copy = mem_copy(job, 1, sizeof *job);
@@ -311,6 +150,7 @@ static void post(worker *w, const work *job) {
     }
     lane *l = lane_of(w, copy->pane);
     pthread_mutex_lock(&w->lock);
+    give_way(l);
     if (copy->kind == WORK_OPEN || copy->kind == WORK_SEEK) {
         w->epoch[copy->pane]++;
         if (l->running && l->running_pane == copy->pane) atomic_store(&l->cancel, true);
@@ -368,13 +208,37 @@ int worker_seek(worker *w, int pane, const traj_header *h, const session_state *
     return 0;
 }
 
+/* The newest look takes the place of one that waits; the one that runs gives way. */
+int worker_inspect(worker *w, int pane, const traj_header *h, const session_state *st, const inspect_req *q,
+                   err *e) {
+    place *to = mem_new(1, sizeof *to);
+    work *job = mem_new(1, sizeof *job);
+    int rc = to && job ? copy_place(to, h, st, e) : err_set(e, ERR_NO_MEMORY, "out of memory for a look");
+    if (rc) {
+        free_place(to);
+        free(job);
+        return rc;
+    }
+    *job = (work){.kind = WORK_INSPECT, .pane = pane, .to = to, .look = *q};
+    lane *l = lane_of(w, pane);
+    pthread_mutex_lock(&w->lock);
+    give_way(l);
+    work *old = l->look;
+    l->look = job;
+    pthread_cond_signal(&l->wake);
+    pthread_mutex_unlock(&w->lock);
+    if (old) free_work(old);
+    return 0;
+}
+
 /* The running jobs see their flag. A waiting one keeps what it must change (open, commit) and loses its
- * proposal. */
+ * proposal; a look is answered without having looked. */
 void worker_cancel(worker *w) {
     pthread_mutex_lock(&w->lock);
     for (int i = 0; i < w->n_lanes; i++) {
         lane *l = &w->lanes[i];
         for (work *job = l->first; job; job = job->next) job->no_proposal = true;
+        if (l->look) l->look->no_proposal = true;
         if (l->running) atomic_store(&l->cancel, true);
     }
     pthread_mutex_unlock(&w->lock);
@@ -397,6 +261,7 @@ static void lane_release(worker *w) {
         l->first = job->next;
         free_work(job);
     }
+    if (l->look) free_work(l->look);
     pthread_cond_destroy(&l->wake);
     if (w->n_lanes) denoiser_close(l->d); /* lane 0 only borrows */
 }

@@ -34,6 +34,8 @@ typedef enum event_kind {
                       * otherwise). msg: empty, or why this pane shares a thread that it should not */
     EVENT_PROPOSED,  /* rec, or NULL when nothing is left to write */
     EVENT_CANCELLED, /* the proposal was given up; the session is unchanged */
+    EVENT_INSPECTED, /* look, or NULL: cut short (gave_way: by a job), or failed (msg). Never stale; key tells
+                      * which */
     EVENT_FAILED     /* msg says why; `opening` tells whether there is no session now. Otherwise the session
                       * is unchanged, and asking again may succeed (memory) or not (a lost device) */
 } event_kind;
@@ -45,6 +47,9 @@ typedef struct worker_event {
     const step_record *rec;
     traj_header head;
     bool opening;
+    const inspection *look;
+    uint64_t key;
+    bool gave_way;
     k_memory memory; /* of the device, after a proposal that was made or failed; zeros otherwise */
     char msg[400];
 } worker_event;
@@ -68,6 +73,12 @@ void worker_propose(worker *w, int pane);                      /* again, after a
  * is copied. */
 int worker_seek(worker *w, int pane, const traj_header *h, const session_state *to, bool propose,
                 err *e) MUST_CHECK;
+
+/* A closer look at any state of any decode (inspect.h), by a session of its own: EVENT_INSPECTED. It runs
+ * when nothing else waits for that lane, and jobs that come later cut it short; so does a newer look, and one
+ * that has not begun is then not answered. Everything is copied but q->tuning. */
+int worker_inspect(worker *w, int pane, const traj_header *h, const session_state *to, const inspect_req *q,
+                   err *e) MUST_CHECK;
 
 /* Give up what runs now and what waits. Each given-up proposal is answered by EVENT_CANCELLED. Opening and
  * committing are never lost. */
