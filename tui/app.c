@@ -94,8 +94,13 @@ bool app_busy(const app *a) {
     return false;
 }
 
+bool app_waits(const app *a) {
+    return app_busy(a) || a->looks.waiting;
+}
+
 const char *layer_name(layer l) {
-    static const char *const names[N_LAYERS] = {"state", "entropy", "TIS", "order", "confidence"};
+    static const char *const names[N_LAYERS] = {"state",      "entropy",   "TIS",       "order",
+                                                "confidence", "influence", "attention", "lock-in"};
     return names[l];
 }
 
@@ -121,6 +126,8 @@ static int wait_open(app *a, err *e) {
 static int open_live(app *a, const tui_opts *o, err *e) {
     int rc = worker_start(&a->worker, o->model->d, o->prompt, o->n_prompt, o->length, e);
     if (rc) return rc;
+    a->looking = o->model->d;
+    a->tuning = &o->model->tuning;
     a->n_panes = o->n_panes;
     for (int i = 0; i < o->n_panes; i++) {
         pane *p = &a->panes[i];
@@ -135,6 +142,10 @@ static int open_live(app *a, const tui_opts *o, err *e) {
 }
 
 static int open_replays(app *a, const tui_opts *o, err *e) {
+    int rc = o->looker ? worker_start(&a->worker, o->looker->d, NULL, 0, 0, e) : 0;
+    if (rc) return rc;
+    a->looking = o->looker ? o->looker->d : NULL;
+    a->tuning = o->looker ? &o->looker->tuning : NULL;
     a->n_panes = o->trees ? tree_file_panes(o->trees) : o->n_replays;
     for (int i = 0; o->trees && i < a->n_panes; i++) {
         if (!edit_show_tree(&a->panes[i], tree_file_tree(o->trees, i), e)) return e->code;
@@ -149,6 +160,7 @@ static int open_replays(app *a, const tui_opts *o, err *e) {
 
 int app_open(app *a, const tui_opts *o, err *e) {
     *a = (app){.model = o->model, .locked = true, .legend = true, .diff = true, .speed = 3};
+    a->looks.head = -1;
     a->record_prefix = o->record_prefix;
     int rc = 0;
     if (o->model) {
@@ -190,6 +202,7 @@ bool app_close(app *a) {
         free(p->written_p);
     }
     dialog_close(a);
+    looks_release(&a->looks);
     free(a->differs);
     app_themes_close(a);
     notes_release(&a->notes);
@@ -336,5 +349,6 @@ int app_prepare(app *a, int cols, int rows, err *e) {
     a->shown_cursor = a->cursor;
     derive_clip(a);
     int rc = search_update(a, e);
+    if (!rc) rc = looks_resolve(a, e);
     return rc ? rc : derive_differences(a, e);
 }

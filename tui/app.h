@@ -11,15 +11,26 @@
 #include "tui/history.h"
 #include "tui/layout.h"
 #include "tui/line.h"
+#include "tui/looks.h"
 #include "tui/notes.h"
 #include "tui/script.h"
 #include "tui/search.h"
 #include "tui/tui.h"
 #include "tui/worker.h"
 
-typedef enum layer { LAYER_STATE, LAYER_ENTROPY, LAYER_TIS, LAYER_ORDER, LAYER_PROB, N_LAYERS } layer;
+typedef enum layer {
+    LAYER_STATE,
+    LAYER_ENTROPY,
+    LAYER_TIS,
+    LAYER_ORDER,
+    LAYER_PROB,
+    LAYER_INFLUENCE,
+    LAYER_ATTENTION,
+    LAYER_LOCK_IN,
+    N_LAYERS
+} layer;
 
-typedef struct pane {
+struct pane {
     const trajectory *traj; /* NULL until the session is open */
     bool live;
 
@@ -53,14 +64,17 @@ typedef struct pane {
     double *written_p; /* probability of what was written */
     flow flow;
     int n_alloc;
-} pane;
+};
 
 typedef struct app_themes app_themes; /* app_theme.c */
 typedef struct dialog dialog;
 
-typedef struct app {
+struct app {
     const model *model; /* NULL in a replay */
     worker *worker;
+    const denoiser *looking;    /* that looks ask, its info only; NULL without a model */
+    const model_tuning *tuning; /* of that model */
+    looks looks;
     k_memory memory; /* of the device, as the worker said last; zeros on the CPU */
     pane panes[TUI_MAX_PANES];
     int n_panes, focus, cursor;
@@ -95,7 +109,7 @@ typedef struct app {
     app_themes *themes; /* NULL: the built-in theme alone */
     layout lay;
     int lines, lines_cols, shown_cursor; /* private to app_prepare */
-} app;
+};
 
 /* What a handler did. */
 enum { TIMELINE_MARGIN = 6 }; /* columns beside the bar */
@@ -126,6 +140,7 @@ unsigned app_events(app *a);
 double app_wait(const app *a, double now);
 unsigned app_tick(app *a, double now);
 bool app_busy(const app *a);
+bool app_waits(const app *a); /* for a proposal or a look */
 
 /* Recompute layout and what is derived from states; call before drawing. */
 int app_prepare(app *a, int cols, int rows, err *e) MUST_CHECK;

@@ -60,6 +60,7 @@ static rect column(rect r, int i, int n, int gap) {
 static void place_detail(layout *l, rect detail, int i, detail_tab tab) {
     rect r = column(detail, i, l->n_panes, 2);
     pane_layout *p = &l->pane[i];
+    if (tab >= TAB_INFLUENCE) return;
     if (!l->tabbed) {
         int w = r.w * 9 / 20;
         p->inspector = (rect){r.x, r.y, w, r.h};
@@ -86,8 +87,10 @@ layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab t
     l.legend = take_rows(&rest, 1);
     l.timeline = take_rows(&rest, 1);
     if (s.air) take_rows(&rest, 1);
-    if (l.tabbed) l.tabs = take_rows(&rest, 1);
-    rect detail = take_rows(&rest, s.detail - (l.tabbed ? 1 : 0));
+    bool look = tab >= TAB_INFLUENCE, headed = l.tabbed || look;
+    if (headed) l.tabs = take_rows(&rest, 1);
+    rect detail = take_rows(&rest, s.detail - (headed ? 1 : 0));
+    if (look) l.look = detail;
     l.chart = take_rows(&rest, s.chart);
     if (l.tabbed && tab == TAB_CHART) l.chart = detail;
     l.hints = take_rows(&rest, 1);

@@ -11,7 +11,18 @@
 
 enum { LAYOUT_MIN_COLS = 80, LAYOUT_MIN_ROWS = 24, LAYOUT_PANES = 2 };
 
-typedef enum detail_tab { TAB_INSPECTOR, TAB_CANDIDATES, TAB_CHART, N_TABS } detail_tab;
+/* The first three share the detail area on small screens; a closer look (from TAB_INFLUENCE on) takes it whole. */
+typedef enum detail_tab {
+    TAB_INSPECTOR,
+    TAB_CANDIDATES,
+    TAB_CHART,
+    TAB_INFLUENCE,
+    TAB_TRUTH,
+    TAB_SCORES,
+    TAB_ATTENTION,
+    TAB_LOCK_IN,
+    N_TABS
+} detail_tab;
 
 typedef struct pane_layout {
     rect title, summary, canvas, inspector, candidates;
@@ -21,7 +32,7 @@ typedef struct layout {
     int cols, rows, n_panes;
     bool too_small;
     bool tabbed; /* detail is shown by tabs */
-    rect title, legend, timeline, tabs, chart, hints, status;
+    rect title, legend, timeline, tabs, chart, look, hints, status;
     pane_layout pane[LAYOUT_PANES];
 } layout;
 

@@ -80,6 +80,8 @@ unsigned app_events(app *a) {
         if (ev.memory.total_bytes) a->memory = ev.memory;
         if (ev.kind == EVENT_OPENED) {
             on_opened(a, p, &ev);
+        } else if (ev.kind == EVENT_INSPECTED) {
+            looks_answer(a, &ev);
         } else if (ev.kind == EVENT_PROPOSED) {
             on_proposed(a, p, &ev);
         } else {
@@ -189,7 +191,8 @@ unsigned app_cancel(app *a, int count) {
         a->panes[i].run = false;
         a->panes[i].want = 0;
     }
-    if (a->worker && app_busy(a)) {
+    looks_give_up(a);
+    if (a->worker && app_waits(a)) {
         worker_cancel(a->worker);
         app_say(a, "cancelling");
     } else {

@@ -43,7 +43,7 @@ unsigned app_toggle_diff(app *a, int count) {
 
 unsigned app_next_tab(app *a, int count) {
     (void)count;
-    a->tab = (a->tab + 1) % N_TABS;
+    a->tab = a->tab < TAB_CHART ? a->tab + 1 : TAB_INSPECTOR;
     if (!a->lay.tabbed) app_say(a, "this screen shows inspector, candidates and chart together");
     return APP_REDRAW;
 }

@@ -17,19 +17,6 @@ static void draw_too_small(const app *a, cells *g) {
                text);
 }
 
-static void draw_tabs(const app *a, cells *g, rect r) {
-    static const char *const names[N_TABS] = {"inspector", "candidates", "chart"};
-    style rule = look(a, STYLE_DIM);
-    cells_repeat(g, r.x, r.y, r.w, 0x2500, rule);
-    int x = r.x + 1;
-    for (int i = 0; i < N_TABS; i++) {
-        bool on = (int)a->tab == i;
-        x = cells_printf(g, x, r.y, rect_end(r), look(a, on ? STYLE_STRONG : STYLE_DIM),
-                         on ? " [%s] " : "  %s  ", names[i]);
-    }
-    cells_text(g, x, r.y, rect_end(r), rule, " i: next ");
-}
-
 static void draw_pane(const app *a, int i, cells *g) {
     const pane_layout *p = &a->lay.pane[i];
     show(&view_pane_title, a, i, g, p->title);
@@ -40,6 +27,11 @@ static void draw_pane(const app *a, int i, cells *g) {
 }
 
 int screen_draw(app *a, cells *g, err *e) {
+    static const view *const details[N_TABS] = {[TAB_INFLUENCE] = &view_influence,
+                                                [TAB_TRUTH] = &view_truth,
+                                                [TAB_SCORES] = &view_scores,
+                                                [TAB_ATTENTION] = &view_attention,
+                                                [TAB_LOCK_IN] = &view_lock_in};
     cells_clear(g);
     int rc = app_prepare(a, g->cols, g->rows, e);
     if (rc) return rc;
@@ -52,8 +44,9 @@ int screen_draw(app *a, cells *g, err *e) {
     for (int i = 0; i < a->n_panes; i++) draw_pane(a, i, g);
     show(&view_legend, a, 0, g, l->legend);
     show(&view_timeline, a, 0, g, l->timeline);
-    if (l->tabbed) draw_tabs(a, g, l->tabs);
+    show(&view_look_head, a, 0, g, l->tabs);
     show(&view_chart, a, 0, g, l->chart);
+    if (details[a->tab]) show(details[a->tab], a, a->focus, g, l->look);
     show(&view_hints, a, 0, g, l->hints);
     show(&view_status, a, 0, g, l->status);
     if (a->over) dialog_draw(a, g, (rect){0, 1, l->cols, l->rows - 2});

@@ -29,7 +29,7 @@ static int timeout_ms(const loop *l) {
         if (frame < 0) frame = 0;
         if (wait < 0 || frame < wait) wait = frame;
     }
-    if (wait < 0) return app_busy(&l->a) ? BUSY_POLL_MS : -1;
+    if (wait < 0) return app_waits(&l->a) ? BUSY_POLL_MS : -1;
     return (int)(wait * 1000) + (wait > 0);
 }
 
@@ -39,7 +39,7 @@ static void wait_input(loop *l) {
                             {.fd = term_resize_fd(), .events = POLLIN},
                             {.fd = l->a.worker ? worker_fd(l->a.worker) : -1, .events = POLLIN}};
     int n = poll(fds, 3, timeout_ms(l));
-    if (n == 0 && app_busy(&l->a)) l->flags |= APP_REDRAW; /* elapsed time */
+    if (n == 0 && app_waits(&l->a)) l->flags |= APP_REDRAW; /* elapsed time */
     if (n > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) l->hangup = true;
 }
 
@@ -107,10 +107,11 @@ static int press_next(app *a, const char **keys, unsigned *flags, err *e) {
 /* Keys given beforehand, each as soon as the one before has come to its end; Esc and Ctrl-c drop the rest. */
 static int press_given(loop *l, err *e) {
     int rc = 0;
-    while (!rc && *l->keys && !script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_busy(&l->a) &&
+    while (!rc && *l->keys && !script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_waits(&l->a) &&
            !l->a.playing) {
         rc = press_next(&l->a, &l->keys, &l->flags, e);
         obey(l);
+        looks_ask(&l->a);
         if (!rc) rc = draw(l, e);
     }
     return rc;
@@ -130,10 +131,11 @@ static int queue_commands(app *a, const tui_opts *o, err *e) {
 /* Commands of files and options, likewise; an error of theirs is shown. */
 static int run_given(loop *l, err *e) {
     int rc = 0;
-    while (!rc && script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_busy(&l->a) && !l->a.playing) {
+    while (!rc && script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_waits(&l->a) && !l->a.playing) {
         err bad = {0};
         if (script_step(&l->a, &l->flags, &bad)) app_complain(&l->a, "%s", bad.msg);
         obey(l);
+        looks_ask(&l->a);
         rc = draw(l, e);
     }
     return rc;
@@ -155,6 +157,7 @@ static int run(loop *l, err *e) {
     while (!rc && !(l->flags & APP_QUIT) && !l->hangup) {
         rc = run_start(l, e);
         if (rc || l->flags & APP_QUIT) break;
+        looks_ask(&l->a);
         wait_input(l);
         take_input(l);
         if (l->flags & APP_QUIT) break;
@@ -167,11 +170,11 @@ static int run(loop *l, err *e) {
 
 /* Without a terminal --------------------------------------------------- */
 
-/* Until the worker has answered and nothing plays. */
+/* Until the worker has answered, nothing plays and what is shown has been looked at. */
 static void settle(app *a) {
-    while (app_busy(a) || a->playing) {
+    while (app_busy(a) || a->playing || looks_ask(a)) {
         struct pollfd fd = {.fd = a->worker ? worker_fd(a->worker) : -1, .events = POLLIN};
-        if (app_busy(a)) poll(&fd, 1, 100);
+        if (app_waits(a)) poll(&fd, 1, 100);
         app_events(a);
         app_tick(a, a->next_tick);
     }

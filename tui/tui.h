@@ -36,6 +36,8 @@ typedef struct tui_opts {
     replay *const *replays;
     int n_replays;
 
+    const model *looker; /* of a replay: what looks ask, which must be the recordings' model; may be NULL */
+
     const char *record_prefix; /* `R` writes PREFIX-<policy>.jsonl; NULL: "tabes-YYYYmmdd-HHMMSS" in the
                                   current directory */
     const char *keys;          /* pressed first, UTF-8; may be NULL */

@@ -8,7 +8,7 @@ enum { MAX_RECTS = 32 };
 
 static int all_rects(const layout *l, rect *out) {
     int n = 0;
-    const rect shared[] = {l->title, l->legend, l->timeline, l->tabs, l->chart, l->hints, l->status};
+    const rect shared[] = {l->title, l->legend, l->timeline, l->tabs, l->chart, l->look, l->hints, l->status};
     for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) out[n++] = shared[i];
     for (int i = 0; i < l->n_panes; i++) {
         const pane_layout *p = &l->pane[i];

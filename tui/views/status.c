@@ -15,7 +15,7 @@ static bool wanted(const app *a, const binding *b) {
     case HINT_COMPARE:
         return a->n_panes > 1;
     case HINT_BUSY:
-        return a->playing || app_busy(a);
+        return a->playing || app_waits(a);
     case HINT_NEVER:
         break;
     }
@@ -34,6 +34,9 @@ static void put_progress(pen *w) {
         const pane *p = app_pane(w->a, i);
         if (p->busy && (since <= 0 || p->busy_since < since)) since = p->busy_since;
     }
+    const looks *l = &w->a->looks;
+    if (l->whole_run && l->run_left) pen_text(w, STYLE_PLAIN, "%d states to check   ", l->run_left);
+    if (l->waiting && (since <= 0 || l->since < since)) since = l->since;
     if (since > 0 && now - since > 0.5) pen_text(w, STYLE_PLAIN, "computing %.0f s   ", now - since);
 }
 

@@ -1,0 +1,50 @@
+/* look_head.c - the rule above the detail area: the tabs of small screens and, while a closer look is open, its name
+ * and what it is about. */
+#include "tui/view.h"
+
+static const char *const names[N_TABS] = {"inspector", "candidates", "chart",     "influence",
+                                          "truth",     "scores",     "attention", "lock-in"};
+
+static int draw_tabs(const app *a, cells *g, int x, rect r) {
+    for (int i = 0; i < TAB_INFLUENCE; i++) {
+        bool on = (int)a->tab == i;
+        x = cells_printf(g, x, r.y, rect_end(r), look(a, on ? STYLE_STRONG : STYLE_DIM),
+                         on ? " [%s] " : "  %s  ", names[i]);
+    }
+    return x;
+}
+
+/* The pane and the state that it is about, the pane in its colour. */
+static void draw_subject(const app *a, cells *g, int x, rect r) {
+    const pane *p = app_pane(a, a->focus);
+    int end = rect_end(r);
+    x = cells_printf(g, x, r.y, end, look(a, STYLE_STRONG), " [%s] ", names[a->tab]);
+    x = cells_printf(g, x, r.y, end, run_look(a, a->focus), " %c %s", 'A' + a->focus, pane_policy(p));
+    cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), ", state %d ", p->state);
+}
+
+static void draw(const app *a, int i, cells *g, rect r) {
+    (void)i;
+    style rule = look(a, STYLE_DIM);
+    cells_repeat(g, r.x, r.y, r.w, 0x2500, rule);
+    int x = r.x + 1;
+    if (a->lay.tabbed) x = draw_tabs(a, g, x, r);
+    if (a->tab >= TAB_INFLUENCE) {
+        draw_subject(a, g, x, r);
+    } else {
+        cells_text(g, x, r.y, rect_end(r), rule, " i: next ");
+    }
+}
+
+const view view_look_head = {"look head", draw};
+
+void draw_no_look(const app *a, cells *g, rect r, const char *empty) {
+    const looks *l = &a->looks;
+    bool off = l->given_up && !l->waiting;
+    const char *text = l->waiting || app_busy(a) ? "computing; Ctrl-c gives up"
+                       : a->playing              ? "waits until playing stops"
+                       : off && l->error[0]      ? l->error
+                       : off                     ? "given up; press its key twice to ask again"
+                                                 : empty;
+    cells_text(g, r.x + 1, r.y, rect_end(r), look(a, off && l->error[0] ? STYLE_WARN : STYLE_DIM), text);
+}
