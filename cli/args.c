@@ -30,6 +30,7 @@ typedef enum shared_id {
     SHARED_PROMPT_TOKENS,
     SHARED_LENGTH,
     SHARED_POLICY,
+    SHARED_POLICIES,
     SHARED_SEED,
     SHARED_JSON,
     SHARED_QUIET
@@ -53,6 +54,7 @@ static const shared_option shared_options[] = {
     [SHARED_PROMPT_TOKENS] = {"prompt-tokens", 0, true, CLI_PROMPT},
     [SHARED_LENGTH] = {"length", 0, true, CLI_PROMPT},
     [SHARED_POLICY] = {"policy", 0, true, CLI_POLICY},
+    [SHARED_POLICIES] = {"policies", 0, true, CLI_POLICIES},
     [SHARED_SEED] = {"seed", 0, true, CLI_SEED},
     [SHARED_JSON] = {"json", 0, false, CLI_JSON},
     [SHARED_QUIET] = {"quiet", 'q', false, CLI_QUIET},
@@ -351,6 +353,7 @@ static int take_shared(cli_args *a, shared_id id, const char *value, err *e) {
         a->length = (int)number;
         break;
     case SHARED_POLICY:
+    case SHARED_POLICIES:
         rc = add_policies(a, value, e);
         break;
     case SHARED_SEED:

@@ -23,13 +23,14 @@ enum { CLI_MAX_POLICIES = 4, CLI_MAX_SETTINGS = 64, CLI_MAX_OPERANDS = 64, CLI_D
 
 /* Groups of options. */
 enum {
-    CLI_MODEL = 1,    /* -m/--model, --threads, --device, --precision */
-    CLI_PROMPT = 2,   /* -p/--prompt, --prompt-file, --prompt-tokens, --length */
-    CLI_POLICY = 4,   /* --policy and every policy parameter, as --NAME VALUE; switches also as --no-NAME */
-    CLI_SEED = 8,     /* --seed */
-    CLI_JSON = 16,    /* --json */
-    CLI_QUIET = 32,   /* -q/--quiet */
-    CLI_OPERANDS = 64 /* arguments that are not options */
+    CLI_MODEL = 1,     /* -m/--model, --threads, --device, --precision */
+    CLI_PROMPT = 2,    /* -p/--prompt, --prompt-file, --prompt-tokens, --length */
+    CLI_POLICY = 4,    /* --policy and every policy parameter, as --NAME VALUE; switches also as --no-NAME */
+    CLI_SEED = 8,      /* --seed */
+    CLI_JSON = 16,     /* --json */
+    CLI_QUIET = 32,    /* -q/--quiet */
+    CLI_OPERANDS = 64, /* arguments that are not options */
+    CLI_POLICIES = 128 /* --policies, as --policy, where several are welcome */
 };
 
 /* One option of a command's own. With `text` it takes a value, with `flag` none. A table ends with a NULL

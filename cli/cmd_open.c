@@ -1,4 +1,4 @@
-/* cmd_open.c - the workbench on a model: two policies side by side from the same start. */
+/* cmd_open.c - the workbench on a model: one to four policies side by side from the same start. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,18 +9,19 @@ static int open_main(int argc, char **argv);
 
 const command cmd_open = {
     .name = "open",
-    .summary = "the workbench: two policies side by side, step by step",
-    .usage = "usage: tabes [open] [-m MODEL] [-p TEXT | --prompt-file FILE | --prompt-tokens IDS] [OPTIONS]\n"
-             "\n"
-             "Without a prompt the bundled models show a bundled one. Two policies show side by side "
-             "(default: confidence and\n"
-             "boe; name them with --policy A --policy B); a parameter goes to both where both have it. Press "
-             "? inside for the\n"
-             "keys.\n"
-             "\n" HELP_MODEL HELP_PROMPT HELP_POLICY HELP_SEED
-             "      --tree FILE         go on from the branches that W wrote, in place of a prompt\n"
-             "      --record PREFIX     `R` writes PREFIX-<policy>.jsonl (default: "
-             "tabes-<date>-<time>)\n" HELP_SCREEN,
+    .summary = "the workbench: policies side by side, step by step",
+    .usage =
+        "usage: tabes [open] [-m MODEL] [-p TEXT | --prompt-file FILE | --prompt-tokens IDS] [OPTIONS]\n"
+        "\n"
+        "Without a prompt the bundled models show a bundled one. One to four policies show side by side "
+        "(default:\n"
+        "confidence and boe; --policies A,B,C names them); a parameter goes to each that has it. Press ? "
+        "inside for the keys.\n"
+        "\n" HELP_MODEL HELP_PROMPT HELP_POLICY
+        "      --policies A,B,...  one to four policies, each in a pane of its own\n" HELP_SEED
+        "      --tree FILE         go on from the branches that W wrote, in place of a prompt\n"
+        "      --record PREFIX     `R` writes PREFIX-<policy>.jsonl (default: "
+        "tabes-<date>-<time>)\n" HELP_SCREEN,
     .policy_flags = true,
     .run = open_main,
 };
@@ -92,7 +93,8 @@ static int open_main(int argc, char **argv) {
     const cli_extra extra[] = {
         {"tree", 0, &tree_path, NULL}, {"record", 0, &record, NULL}, SCREEN_EXTRA(s), {0}};
     cli_args a = {.default_policies = "confidence,boe", .max_policies = TUI_MAX_PANES};
-    int rc = cli_parse(&a, &cmd_open, CLI_MODEL | CLI_PROMPT | CLI_POLICY | CLI_SEED, extra, argc, argv);
+    int rc = cli_parse(&a, &cmd_open, CLI_MODEL | CLI_PROMPT | CLI_POLICY | CLI_POLICIES | CLI_SEED, extra,
+                       argc, argv);
     if (rc >= 0) return rc;
     model m;
     err e = {0};

@@ -5,9 +5,10 @@ static int replay_main(int argc, char **argv);
 
 const command cmd_replay = {
     .name = "replay",
-    .summary = "one or two recordings in the workbench, without a model",
-    .usage = "usage: tabes replay FILE [FILE] [OPTIONS]\n"
+    .summary = "up to four recordings in the workbench, without a model",
+    .usage = "usage: tabes replay FILE... [OPTIONS]\n"
              "\n"
+             "One to four recordings show side by side.\n"
              "A file of branches (W in the workbench) shows its panes; K lists the branches.\n"
              "A file that was cut short opens with the steps that are whole; a note says so.\n"
              "\n" HELP_SCREEN,
@@ -45,7 +46,8 @@ static int replay_main(int argc, char **argv) {
     int rc = cli_parse(&a, &cmd_replay, CLI_OPERANDS, extra, argc, argv);
     if (rc >= 0) return rc;
     if (a.n_operands < 1 || a.n_operands > TUI_MAX_PANES) {
-        return cli_usage_error(&cmd_replay, "expected one or two recordings, found %d", a.n_operands);
+        return cli_usage_error(&cmd_replay, "expected one to %d recordings, found %d", TUI_MAX_PANES,
+                               a.n_operands);
     }
     for (int i = 0; i < a.n_operands; i++) {
         if (tree_is_file(a.operands[i])) return show_tree(&a, &s);

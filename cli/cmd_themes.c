@@ -106,14 +106,15 @@ static void put_ramp(const sheet *s, ramp r, const char *label, const char *low,
 }
 
 static void put_roles(const sheet *s) {
-    static const style_role shown[] = {STYLE_RUN_A,  STYLE_RUN_B,   STYLE_MASKED, STYLE_CANDIDATE, STYLE_NEXT,
-                                       STYLE_FRESH,  STYLE_WRITTEN, STYLE_PROMPT, STYLE_DIFFER,    STYLE_MARK,
-                                       STYLE_STRONG, STYLE_DIM,     STYLE_WARN,   STYLE_BAR};
+    static const style_role shown[] = {STYLE_RUN_A,   STYLE_RUN_B,     STYLE_RUN_C,  STYLE_RUN_D,
+                                       STYLE_MASKED,  STYLE_CANDIDATE, STYLE_NEXT,   STYLE_FRESH,
+                                       STYLE_WRITTEN, STYLE_PROMPT,    STYLE_DIFFER, STYLE_MARK,
+                                       STYLE_STRONG,  STYLE_DIM,       STYLE_WARN,   STYLE_BAR};
     putchar(' ');
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         putchar(' ');
         put_text(s, shown[i], theme_role_name(shown[i]));
-        if (i != 6) continue;
+        if (i != 7) continue;
         end_line();
         put_text(s, STYLE_PLAIN, " ");
     }

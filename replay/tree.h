@@ -12,7 +12,7 @@
 
 #include "engine/trajectory.h"
 
-enum { TREE_NAME = 48, TREE_PANES = 2, TREE_MAX_NODES = 10000 };
+enum { TREE_NAME = 48, TREE_PANES = 4, TREE_MAX_NODES = 10000 };
 
 typedef struct tree_node {
     int id, parent; /* parent 0: none */

@@ -124,7 +124,7 @@ static int wait_open(app *a, err *e) {
 }
 
 static int open_live(app *a, const tui_opts *o, err *e) {
-    int rc = worker_start(&a->worker, o->model->d, o->prompt, o->n_prompt, o->length, e);
+    int rc = worker_start(&a->worker, o->model->d, o->n_panes, o->prompt, o->n_prompt, o->length, e);
     if (rc) return rc;
     a->looking = o->model->d;
     a->tuning = &o->model->tuning;
@@ -132,6 +132,7 @@ static int open_live(app *a, const tui_opts *o, err *e) {
     for (int i = 0; i < o->n_panes; i++) {
         pane *p = &a->panes[i];
         p->live = p->busy = true;
+        p->id = i;
         p->busy_since = clock_now();
         p->policy = o->panes[i].policy;
         p->params = o->panes[i].params;
@@ -142,7 +143,7 @@ static int open_live(app *a, const tui_opts *o, err *e) {
 }
 
 static int open_replays(app *a, const tui_opts *o, err *e) {
-    int rc = o->looker ? worker_start(&a->worker, o->looker->d, NULL, 0, 0, e) : 0;
+    int rc = o->looker ? worker_start(&a->worker, o->looker->d, 1, NULL, 0, 0, e) : 0;
     if (rc) return rc;
     a->looking = o->looker ? o->looker->d : NULL;
     a->tuning = o->looker ? &o->looker->tuning : NULL;
@@ -150,6 +151,7 @@ static int open_replays(app *a, const tui_opts *o, err *e) {
     for (int i = 0; o->trees && i < a->n_panes; i++) {
         if (!edit_show_tree(&a->panes[i], tree_file_tree(o->trees, i), e)) return e->code;
     }
+    for (int i = 0; i < a->n_panes; i++) a->panes[i].id = i;
     for (int i = 0; i < o->n_replays; i++) {
         a->panes[i].traj = a->panes[i].home = &o->replays[i]->traj;
         a->panes[i].seed = o->replays[i]->traj.head.seed;
@@ -189,21 +191,9 @@ enum { STOP_SECONDS = 1 };
 
 bool app_close(app *a) {
     bool stopped = worker_stop(a->worker, STOP_SECONDS);
-    for (int i = 0; i < TUI_MAX_PANES; i++) {
-        pane *p = &a->panes[i];
-        trajectory_release(&p->own);
-        trajectory_release(&p->shown);
-        tree_release(&p->tree);
-        history_release(&p->past);
-        flow_release(&p->flow);
-        free(p->tokens);
-        free(p->rank);
-        free(p->written_by);
-        free(p->written_p);
-    }
+    for (int i = 0; i < TUI_MAX_PANES; i++) pane_release(&a->panes[i]);
     dialog_close(a);
     looks_release(&a->looks);
-    free(a->differs);
     app_themes_close(a);
     notes_release(&a->notes);
     search_release(&a->find);
@@ -220,12 +210,15 @@ static int reserve(pane *p, int n, err *e) {
     free(p->rank);
     free(p->written_by);
     free(p->written_p);
+    free(p->differs);
+    p->n_differs = 0;
     p->tokens = mem_new((size_t)n, sizeof *p->tokens);
     p->rank = mem_new((size_t)n, sizeof *p->rank);
     p->written_by = mem_new((size_t)n, sizeof *p->written_by);
     p->written_p = mem_new((size_t)n, sizeof *p->written_p);
+    p->differs = mem_new((size_t)n, sizeof *p->differs);
     p->n_alloc = n;
-    if (p->tokens && p->rank && p->written_by && p->written_p) return 0;
+    if (p->tokens && p->rank && p->written_by && p->written_p && p->differs) return 0;
     p->n_alloc = 0;
     return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", n);
 }
@@ -250,21 +243,40 @@ int pane_derive(pane *p, err *e) {
     return 0;
 }
 
-static int derive_differences(app *a, err *e) {
-    a->n_differs = 0;
-    if (a->n_panes < 2 || !a->panes[0].traj || !a->panes[1].traj) return 0;
-    int n = app_positions(a), n0 = a->panes[0].traj->head.n_tokens, n1 = a->panes[1].traj->head.n_tokens;
-    if (n > a->n_differs_alloc) {
-        free(a->differs);
-        a->differs = mem_new((size_t)n, sizeof *a->differs);
-        a->n_differs_alloc = a->differs ? n : 0;
-        if (!a->differs) return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", n);
+static bool token_differs(const pane *p, const pane *q, int pos) {
+    return pos >= p->traj->head.n_tokens || pos >= q->traj->head.n_tokens || p->tokens[pos] != q->tokens[pos];
+}
+
+/* Every pane against A; A itself is marked where any other differs from it. */
+static void derive_differences(app *a) {
+    pane *first = &a->panes[0];
+    int n = app_positions(a), n0 = first->traj->head.n_tokens;
+    for (int k = 0; k < n0; k++) first->differs[k] = false;
+    first->n_differs = 0;
+    for (int i = 1; i < a->n_panes; i++) {
+        pane *p = &a->panes[i];
+        int n1 = p->traj->head.n_tokens;
+        p->n_differs = 0;
+        for (int k = 0; k < n; k++) {
+            bool d = (k < n0 || k < n1) && token_differs(first, p, k);
+            if (k < n1) p->differs[k] = d;
+            if (k < n0 && d) first->differs[k] = true;
+            p->n_differs += d;
+        }
     }
-    for (int i = 0; i < n; i++) {
-        a->differs[i] = i >= n0 || i >= n1 || a->panes[0].tokens[i] != a->panes[1].tokens[i];
-        a->n_differs += a->differs[i];
+    for (int k = 0; k < n0; k++) first->n_differs += first->differs[k];
+}
+
+int app_diverges(const app *a, int *which, int *pos) {
+    int first = -1;
+    for (int i = 1; i < a->n_panes; i++) {
+        int at = 0, n = trajectory_divergence(a->panes[0].traj, a->panes[i].traj, &at);
+        if (n < 0 || (first >= 0 && n >= first)) continue;
+        first = n;
+        if (which) *which = i;
+        if (pos) *pos = at;
     }
-    return 0;
+    return first;
 }
 
 /* Scale of the TIS layer --------------------------------------------- */
@@ -281,7 +293,7 @@ static size_t collect_tis(const step_record *r, double *out, size_t at, size_t c
     return at;
 }
 
-/* 95th percentile of |TIS| over all that both panes know, so that one scale serves both and every step. */
+/* 95th percentile of |TIS| over all that the panes know, so that one scale serves all and every step. */
 static void derive_clip(app *a) {
     bool same = true;
     for (int i = 0; i < a->n_panes; i++) {
@@ -334,14 +346,14 @@ int app_prepare(app *a, int cols, int rows, err *e) {
         int rc = pane_derive(&a->panes[i], e);
         if (rc) return rc;
     }
-    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab);
+    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab, a->focus);
     if (a->lay.too_small) return 0;
     for (int i = 0; i < a->n_panes; i++) {
         int rc = build_flow(a, i, e);
         if (rc) return rc;
     }
     note_lines(a, cols);
-    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab);
+    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab, a->focus);
     int last = app_positions(a) - 1;
     if (a->cursor > last) a->cursor = last;
     if (a->cursor < 0) a->cursor = 0;
@@ -350,5 +362,6 @@ int app_prepare(app *a, int cols, int rows, err *e) {
     derive_clip(a);
     int rc = search_update(a, e);
     if (!rc) rc = looks_resolve(a, e);
-    return rc ? rc : derive_differences(a, e);
+    if (!rc) derive_differences(a);
+    return rc;
 }

@@ -33,6 +33,7 @@ typedef enum layer {
 struct pane {
     const trajectory *traj; /* NULL until the session is open */
     bool live;
+    int id; /* the worker's number of it, which it keeps when other panes close */
 
     /* Live only. */
     trajectory own;
@@ -47,9 +48,11 @@ struct pane {
     tree tree;         /* its branches; the active one is `own` */
     history past;
     char error[400]; /* why there is no session or no proposal; empty otherwise */
+    bool unsaved;    /* a person changed it, or wrote a note, and no file holds that yet */
 
     /* Another trajectory in the place of the pane's: a branch, looked at like a recording. */
     bool guest;
+    int guest_of; /* id of the pane whose branch it is */
     trajectory shown;
     char guest_name[TREE_NAME];
     const trajectory *home; /* of a recording: what the pane shows otherwise */
@@ -62,6 +65,8 @@ struct pane {
     int *rank;         /* order of writing from 1, 0: prompt or masked */
     int *written_by;   /* record that wrote the position, -1: none */
     double *written_p; /* probability of what was written */
+    bool *differs;     /* from pane A; of pane A itself: from any other */
+    int n_differs;
     flow flow;
     int n_alloc;
 };
@@ -89,12 +94,15 @@ struct app {
     int speed; /* index of app_speeds */
     double next_tick;
     int count, pending_key; /* keys typed so far */
+    unsigned (*asked)(app *a,
+                      int count); /* verb that would lose work if it were pressed once more; or NULL */
+    bool again, forced;           /* it is being pressed once more; the command ends with '!' */
     char message[500];
     bool warning; /* the message tells of a failure */
     const char *record_prefix;
     char record_stamp[64];
     bool recorded;
-    double tis_clip;             /* of the TIS layer, over both panes; 0 when nothing is scored */
+    double tis_clip;             /* of the TIS layer, over all panes; 0 when nothing is scored */
     int clip_key[TUI_MAX_PANES]; /* what tis_clip was computed from */
     const void *clip_pending[TUI_MAX_PANES];
     notes notes;
@@ -102,8 +110,6 @@ struct app {
     typed_line line;
     script script;
     bool dragging; /* the pointer went down on the timeline */
-    bool *differs; /* [n positions]: the panes' states differ here */
-    int n_differs, n_differs_alloc;
 
     palette pal;
     app_themes *themes; /* NULL: the built-in theme alone */
@@ -186,7 +192,20 @@ unsigned app_divergence_next(app *a, int count);
 unsigned app_divergence_prev(app *a, int count);
 unsigned app_margin(app *a, int count); /* to the least sure position */
 unsigned app_lock(app *a, int count);
-unsigned app_go(app *a, int pane, int state); /* and the other pane, when locked */
+unsigned app_go(app *a, int pane, int state); /* and the other panes, when locked */
+
+/* The first state at which some pane is not as pane A, of the states that both have; -1: none. *which: the
+ * pane, *pos: the first position; either may be NULL. */
+int app_diverges(const app *a, int *which, int *pos);
+
+/* Panes while running (panes.c). */
+unsigned app_pane_add(app *a, int count);
+unsigned app_pane_close(app *a, int count);
+/* A pane beside the others: the focused one's decode from its start under policy p, which NULL leaves open.
+ */
+int app_add_pane(app *a, const policy *p, err *e) MUST_CHECK;
+pane *app_pane_of(app *a, int id); /* by the worker's number; NULL: closed meanwhile */
+void pane_release(pane *p);
 
 /* Position verbs (move.c). */
 unsigned app_left(app *a, int count);
@@ -224,6 +243,11 @@ unsigned app_toggle_mouse(app *a, int count);
 unsigned app_repaint(app *a, int count);
 unsigned app_suspend(app *a, int count);
 unsigned app_quit(app *a, int count);
+unsigned app_quit_now(app *a, int count);
+bool app_unsaved(const app *a, char panes[TUI_MAX_PANES + 1]); /* letters of the panes that are */
+/* May `run` lose unsaved work? Not before it was asked for twice in a row, or with '!'. `what` is said then.
+ */
+bool app_sure(app *a, unsigned (*run)(app *a, int count), const char *what);
 
 /* Live verbs (live.c). */
 unsigned app_next_policy(app *a, int count);

@@ -66,16 +66,18 @@ static void go_there(app *a) {
     app_say(a, "pane %c is on branch %s", 'A' + a->focus, name);
 }
 
-static void compare(app *a) {
+/* Shows the branch in pane `to`, or gives that pane back when it shows the branch already. */
+static void compare(app *a, int to) {
     const tree_node *node = chosen(a);
-    pane *other = &a->panes[1 - a->focus];
+    pane *other = &a->panes[to];
     err e = {0};
-    if (a->n_panes < 2 || !node) {
-        dialog_note(a, "there is one pane: nothing to show it in");
+    if (to == a->focus || !node) {
+        dialog_note(a, a->n_panes < 2 ? "there is one pane: nothing to show it in"
+                                      : "this pane has the branch: Enter goes to it");
         return;
     }
-    bool back = other->guest && !strcmp(other->guest_name, node->name);
-    if (!edit_compare(a, mine(a), back ? NULL : node, &e)) {
+    bool back = other->guest && other->guest_of == mine(a)->id && !strcmp(other->guest_name, node->name);
+    if (!edit_compare(a, mine(a), other, back ? NULL : node, &e)) {
         dialog_note(a, "%s", e.msg);
         return;
     }
@@ -83,9 +85,9 @@ static void compare(app *a) {
     snprintf(name, sizeof name, "%s", node->name);
     dialog_close(a);
     if (back) {
-        app_say(a, "pane %c shows itself again", 'B' - a->focus);
+        app_say(a, "pane %c shows itself again", 'A' + to);
     } else {
-        app_say(a, "pane %c shows branch %s; the same again gives it back", 'B' - a->focus, name);
+        app_say(a, "pane %c shows branch %s; the same again gives it back", 'A' + to, name);
     }
 }
 
@@ -129,7 +131,8 @@ static void press(app *a, int key) {
     if (key == 'j' || key == 'k') key = key == 'j' ? TUI_KEY_DOWN : TUI_KEY_UP;
     if (dialog_move(o, key, mine(a)->tree.n)) return;
     if (key == KEY_RETURN) go_there(a);
-    if (key == 'c') compare(a);
+    if (key == 'c') compare(a, (a->focus + 1) % a->n_panes);
+    if (key >= 'A' && key < 'A' + a->n_panes) compare(a, key - 'A');
     if (key == 'n') rename_node(a);
     if (key == 'd') delete_node(a);
     if (key == 'q') dialog_close(a);
@@ -187,13 +190,14 @@ unsigned app_save_tree(app *a, int count) {
     if (tree_save(trees, a->n_panes, path, &e)) {
         app_complain(a, "%s", e.msg);
     } else {
+        for (int i = 0; i < a->n_panes; i++) a->panes[i].unsaved = false;
         app_say(a, "wrote all branches to %s", path);
     }
     return APP_REDRAW;
 }
 
 static const dialog_kind kind = {.title = "branches",
-                                 .keys = "Enter go   c show in the other pane   n name   d delete",
+                                 .keys = "Enter go   c show in the next pane (or A to D)   n name   d delete",
                                  .lines = lines,
                                  .width = 100,
                                  .press = press,
@@ -205,7 +209,7 @@ unsigned app_branches(app *a, int count) {
     (void)count;
     if (!p) return APP_REDRAW;
     if (!a->model && (!p->tree.n || p->guest)) {
-        app_say(a, p->guest ? "this pane shows a branch of the other; K, then c, there gives it back"
+        app_say(a, p->guest ? "this pane shows a branch of another; K, then c, there gives it back"
                             : "this recording has no branches");
     } else if (a->model && !edit_park(p, &e)) {
         app_complain(a, "%s", e.msg);

@@ -39,8 +39,7 @@ static int go_to(app *a, const char *rest, unsigned *flags, err *e) {
 static int focus_pane(app *a, const char *rest, unsigned *flags, err *e) {
     int i = (*rest | 0x20) - 'a';
     if (!*rest || rest[1] || i < 0 || i >= a->n_panes)
-        return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected: focus A%s", rest,
-                       a->n_panes > 1 ? " or focus B" : "");
+        return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected: focus A..%c", rest, 'A' + a->n_panes - 1);
     a->focus = i;
     *flags |= APP_REDRAW;
     return 0;
@@ -79,6 +78,7 @@ static int note_step(app *a, const char *rest, unsigned *flags, err *e) {
     int rc = notes_set(&a->notes, p->traj->records[p->state - 1], rest, e);
     if (rc) return rc;
     a->recorded = false;
+    a->panes[a->focus].unsaved = true;
     app_say(a, *rest ? "noted at step %d; R or :write keeps it" : "no note at step %d", p->state);
     *flags |= APP_REDRAW;
     return 0;
@@ -94,19 +94,27 @@ static int wear_theme(app *a, const char *rest, unsigned *flags, err *e) {
     return app_wear_theme(a, rest, flags, e);
 }
 
+static int add_pane(app *a, const char *rest, unsigned *flags, err *e) {
+    const policy *p = *rest ? policy_find(rest) : NULL;
+    *flags |= APP_REDRAW;
+    if (*rest && !p) return err_set(e, ERR_NOT_FOUND, "'%.40s', expected one of %s", rest, policy_names());
+    return app_add_pane(a, p, e);
+}
+
 const app_command app_commands[] = {
     {"goto", "goto N | goto end", "a state; the end of a live decode is computed", false, WORDS_NONE, go_to},
     {"position", "position N", "move the cursor", false, WORDS_NONE, move_to},
-    {"focus", "focus A | focus B", "verbs go to this pane", false, WORDS_NONE, focus_pane},
+    {"focus", "focus A..D", "verbs go to this pane", false, WORDS_NONE, focus_pane},
     {"speed", "speed N", "steps per second of playing", false, WORDS_NONE, play_speed},
     {"search", "search QUERY", "as / does", false, WORDS_NONE, find_text},
     {"theme", "theme NAME|FILE", "wear a theme", false, WORDS_FILES, wear_theme},
     {"note", "note TEXT", "words about the step shown", false, WORDS_NONE, note_step},
+    {"pane-add", "pane-add [POLICY]", "one more pane from the same start", true, WORDS_POLICIES, add_pane},
     {"policy", "policy NAME", "restart the focused pane", true, WORDS_POLICIES, command_policy},
     {"set", "set PARAMETER VALUE", "from the state shown on", true, WORDS_PARAMS, command_set},
     {"seed", "seed N", "restart with another seed", true, WORDS_NONE, command_seed},
     {"prompt", "prompt TEXT", "restart with another prompt", true, WORDS_NONE, command_prompt},
-    {"record", "record [PREFIX]", "write both panes' recordings", false, WORDS_FILES, command_record},
+    {"record", "record [PREFIX]", "write all panes' recordings", false, WORDS_FILES, command_record},
     {"write", "write FILE", "write the focused pane's recording", false, WORDS_FILES, command_write},
     {"export", "export FORMAT FILE", "write a document", false, WORDS_FORMATS, command_export},
     {"source", "source FILE", "run the commands of a file", false, WORDS_FILES, command_source},
@@ -192,6 +200,18 @@ static void part(char *buf, const char **name, const char **rest) {
     s[len] = '\0';
 }
 
+/* "quit!" is quit that does not ask. */
+static bool take_force(char *buf, const char *name) {
+    size_t n = strlen(name);
+    if (n < 2 || name[n - 1] != '!') return false;
+    buf[(size_t)(name - buf) + n - 1] = '\0';
+    return true;
+}
+
+static bool can_force(const found *f) {
+    return f->b && (f->b->run == app_quit || f->b->run == app_pane_close);
+}
+
 int command_run(app *a, const char *line, unsigned *flags, err *e) {
     char buf[COMMAND_MAX_BYTES];
     const char *name, *rest;
@@ -204,9 +224,14 @@ int command_run(app *a, const char *line, unsigned *flags, err *e) {
     part(buf, &name, &rest);
     if (!*name || *name == '#') return 0;
     if (!name[strspn(name, "0123456789")] && !*rest) return go_to(a, name, flags, e);
+    bool forced = take_force(buf, name);
     int rc = find_command(name, &f, e);
+    if (!rc && forced && !can_force(&f))
+        rc = err_set(e, ERR_BAD_ARGUMENT, "%s takes no '!'", f.c ? f.c->name : f.b->command);
     if (rc) return rc;
+    a->forced = forced;
     rc = run_found(a, &f, rest, flags, e);
+    a->forced = false;
     if (rc && !a->warning) err_prefix(e, "%s", f.c ? f.c->name : f.b->command);
     return rc;
 }

@@ -40,6 +40,7 @@ int command_write(app *a, const char *rest, unsigned *flags, err *e) {
     int rc = words_expect(&w, rest, 1, "write FILE", e);
     if (!rc) rc = app_save(a, a->focus, w.at[0], e);
     if (rc) return rc;
+    a->panes[a->focus].unsaved = false;
     app_say(a, "wrote %s", w.at[0]);
     *flags |= APP_REDRAW;
     return 0;
@@ -70,20 +71,28 @@ static int write_file(const char *path, const strbuf *text, err *e) {
     return err_set(e, ERR_IO, "%.200s: %s", path, strerror(why));
 }
 
-/* The state shown, where the format shows one; both panes, where it takes two. */
+/* Of two panes both; of more the focused one beside A, or beside B when A is focused. */
+static void choose_two(const app *a, int out[2]) {
+    int other = a->focus ? a->focus : 1;
+    out[0] = 0;
+    out[1] = other;
+}
+
+/* The state shown, where the format shows one; two panes, where it takes two. */
 int command_export(app *a, const char *rest, unsigned *flags, err *e) {
     static words w;
     int rc = words_expect(&w, rest, 2, "export FORMAT FILE", e);
     if (rc) return rc;
     const export_format *f = export_find(w.at[0]);
     if (!f) return err_set(e, ERR_NOT_FOUND, "no format '%.40s'; Tab lists them", w.at[0]);
-    int n = a->n_panes > 1 && f->max_runs > 1 ? 2 : 1;
-    noted v[TUI_MAX_PANES] = {0};
-    const trajectory *runs[TUI_MAX_PANES] = {0};
+    int n = a->n_panes > 1 && f->max_runs > 1 ? 2 : 1, which[2] = {a->focus, 0};
+    noted v[2] = {0};
+    const trajectory *runs[2] = {0};
     strbuf out;
     strbuf_init(&out, EXPORT_MAX_BYTES);
+    if (n > 1) choose_two(a, which);
     for (int i = 0; !rc && i < n; i++) {
-        rc = notes_join(&a->notes, a->panes[n > 1 ? i : a->focus].traj, &v[i], e);
+        rc = notes_join(&a->notes, a->panes[which[i]].traj, &v[i], e);
         runs[i] = &v[i].traj;
     }
     export_opts o = {.at = a->panes[a->focus].state};
@@ -92,7 +101,11 @@ int command_export(app *a, const char *rest, unsigned *flags, err *e) {
     for (int i = 0; i < n; i++) noted_release(&v[i]);
     strbuf_release(&out);
     if (rc) return rc;
-    app_say(a, "wrote %s", w.at[1]);
+    if (n > 1 && a->n_panes > 2) {
+        app_say(a, "wrote panes A and %c to %s", 'A' + which[1], w.at[1]);
+    } else {
+        app_say(a, "wrote %s", w.at[1]);
+    }
     *flags |= APP_REDRAW;
     return 0;
 }

@@ -11,13 +11,19 @@
 
 /* The pane and its worker ----------------------------------------------- */
 
+/* Letter of the pane whose branch p shows. */
+static int guest_owner(app *a, const pane *p) {
+    const pane *owner = app_pane_of(a, p->guest_of);
+    return 'A' + (owner ? (int)(owner - a->panes) : 0);
+}
+
 pane *edit_pane(app *a) {
     pane *p = &a->panes[a->focus];
     err e = {0};
     if (!a->model) {
         app_say(a, "a recording is not changed: open the model (tabes open) for this");
     } else if (p->guest) {
-        app_say(a, "this pane shows a branch of the other; K, then c, gives it back");
+        app_say(a, "this pane shows another decode; K in pane %c, then c, gives it back", guest_owner(a, p));
     } else if (pane_derive(p, &e)) {
         app_complain(a, "%s", e.msg);
     } else {
@@ -44,7 +50,7 @@ static bool send_worker(app *a, pane *p, err *e) {
     if (!tokens) return err_set(e, ERR_NO_MEMORY, "out of memory for a state"), false;
     session_state to = session_state_of(&p->own, p->own.n_records, tokens);
     bool propose = !p->own.pending;
-    int rc = worker_seek(a->worker, (int)(p - a->panes), &p->own.head, &to, propose, e);
+    int rc = worker_seek(a->worker, p->id, &p->own.head, &to, propose, e);
     free(tokens);
     if (rc) return false;
     p->busy = propose;
@@ -117,6 +123,7 @@ static bool apply(app *a, pane *p, step_record *r, err *e) {
         trajectory_release(&next);
         return false;
     }
+    p->unsaved = true;
     return move_to(a, p, &next, id, next.n_records, e);
 }
 
@@ -267,8 +274,19 @@ bool edit_show_tree(pane *p, const tree *t, err *e) {
     return true;
 }
 
-bool edit_compare(app *a, pane *p, const tree_node *node, err *e) {
-    pane *other = &a->panes[1 - (int)(p - a->panes)];
+bool edit_begin(app *a, pane *p, const pane *from, const policy *pol, strbuf *left_out, err *e) {
+    traj_header h = from->own.head;
+    snprintf(h.policy, sizeof h.policy, "%s", pol->name);
+    app_carry_params(a, pol, &from->params, &h.params, left_out);
+    h.seed = from->seed;
+    stamp(h.created, sizeof h.created);
+    if (trajectory_init(&p->own, &h, from->own.texts, e)) return false;
+    p->live = true;
+    sync_pane(p);
+    return !pane_derive(p, e) && send_worker(a, p, e);
+}
+
+bool edit_compare(app *a, const pane *p, pane *other, const tree_node *node, err *e) {
     trajectory copy = {0};
     if (node && trajectory_fork(&copy, &node->traj, node->traj.n_records, e)) return false;
     other->want = 0;
@@ -276,9 +294,10 @@ bool edit_compare(app *a, pane *p, const tree_node *node, err *e) {
     trajectory_release(&other->shown);
     other->shown = copy;
     other->guest = node;
+    other->guest_of = p->id;
     other->live = !node && a->model;
     other->traj = node ? &other->shown : other->home ? other->home : &other->own;
-    other->state = node ? p->state : pane_states(other);
+    other->state = node && p->state <= copy.n_records ? p->state : pane_states(other);
     snprintf(other->guest_name, sizeof other->guest_name, "%s", node ? node->name : "");
     return !pane_derive(other, e);
 }

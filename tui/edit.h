@@ -41,8 +41,11 @@ bool edit_show_tree(pane *p, const tree *t, err *e) MUST_CHECK;
 /* The pane's tree gets what the pane holds now; call before the tree is read. */
 bool edit_park(pane *p, err *e) MUST_CHECK;
 
-/* The other pane shows a branch of this one, like a recording; or itself again (node NULL). */
-bool edit_compare(app *a, pane *p, const tree_node *node, err *e) MUST_CHECK;
+/* Another pane shows a branch of this one, like a recording; or itself again (node NULL). */
+bool edit_compare(app *a, const pane *p, pane *other, const tree_node *node, err *e) MUST_CHECK;
+
+/* A pane that was zeroed, its id apart, gets the start of `from` under another policy, and computes. */
+bool edit_begin(app *a, pane *p, const pane *from, const policy *pol, strbuf *left_out, err *e) MUST_CHECK;
 
 /* What the state shown knows about a position: its record, or that which wrote it; NULL when nothing does. */
 const step_record *edit_known(const pane *p, int pos);

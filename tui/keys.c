@@ -10,7 +10,7 @@ static unsigned goto_state(app *a, int count) {
 const binding bindings[] = {
     {{'s', '.'}, "step", app_step, "one step forward; at a live end unmask", GROUP_TIME, HINT_NEVER, NULL},
     {{'S', ','}, "back", app_back, "one step back", GROUP_TIME, HINT_NEVER, NULL},
-    {{' '}, "play", app_play, "play and pause both panes", GROUP_TIME, HINT_ALWAYS, "play"},
+    {{' '}, "play", app_play, "play and pause all panes", GROUP_TIME, HINT_ALWAYS, "play"},
     {{'c'}, "run", app_run, "run to the end", GROUP_TIME, HINT_ALWAYS, "run to end"},
     {{'C', KEY_TWO('g', 'g')}, "first", app_first, "state 0, the start", GROUP_TIME, HINT_NEVER, NULL},
     {{'G'}, "goto", goto_state, "last state; 12G goes to state 12", GROUP_TIME, HINT_NEVER, NULL},
@@ -95,13 +95,27 @@ const binding bindings[] = {
      GROUP_LOOK,
      HINT_NEVER,
      NULL},
-    {{'\t', TUI_KEY_BACKTAB},
+    {{'\t', TUI_KEY_BACKTAB, KEY_TWO(KEY_CTRL('w'), 'w')},
      "pane",
      app_focus_next,
-     "focus the other pane",
+     "focus the next pane",
      GROUP_LOOK,
      HINT_COMPARE,
      "pane"},
+    {{KEY_TWO(KEY_CTRL('w'), 'n')},
+     "pane-add",
+     app_pane_add,
+     "one more pane, with a policy that none has",
+     GROUP_LOOK,
+     HINT_NEVER,
+     NULL},
+    {{KEY_TWO(KEY_CTRL('w'), 'c')},
+     "pane-close",
+     app_pane_close,
+     "close the pane",
+     GROUP_LOOK,
+     HINT_NEVER,
+     NULL},
     {{'='}, "lock", app_lock, "lock the panes to one step, or not", GROUP_LOOK, HINT_NEVER, NULL},
     {{'r'}, "write", app_pick, "write tokens by hand at the cursor", GROUP_EDIT, HINT_LIVE, "write"},
     {{'x'}, "remask", app_remask, "put the token back to the mask", GROUP_EDIT, HINT_NEVER, NULL},
@@ -141,8 +155,20 @@ const binding bindings[] = {
     {{'M'}, "mouse", app_toggle_mouse, "mouse on and off", GROUP_PROGRAM, HINT_NEVER, NULL},
     {{KEY_CTRL('l')}, "repaint", app_repaint, "repaint the screen", GROUP_PROGRAM, HINT_NEVER, NULL},
     {{KEY_CTRL('z')}, "suspend", app_suspend, "suspend", GROUP_PROGRAM, HINT_NEVER, NULL},
-    {{'q', TUI_KEY_F10}, "quit", app_quit, "close help, else quit", GROUP_PROGRAM, HINT_ALWAYS, "quit"},
-    {{'Q'}, "quit-now", app_quit, "quit at once, also while a step runs", GROUP_PROGRAM, HINT_NEVER, NULL},
+    {{'q', TUI_KEY_F10},
+     "quit",
+     app_quit,
+     "close help, else quit; asks if work is unsaved",
+     GROUP_PROGRAM,
+     HINT_ALWAYS,
+     "quit"},
+    {{'Q'},
+     "quit-now",
+     app_quit_now,
+     "quit at once, also while a step runs",
+     GROUP_PROGRAM,
+     HINT_NEVER,
+     NULL},
 };
 const int n_bindings = (int)(sizeof bindings / sizeof bindings[0]);
 
@@ -157,7 +183,9 @@ const char *key_label(int key, char *buf) {
     static const char *const special[TUI_KEY_LAST - TUI_KEY_FIRST] = {
         "\u2191", "\u2193", "\u2190", "\u2192", "Home", "End", "PgUp", "PgDn", "Shift-Tab", "F1", "F10"};
     if (key >= 0x200000) {
-        snprintf(buf, KEY_LABEL, "%c%c", key >> 8 & 0xFF, key & 0xFF);
+        int first = key >> 8 & 0xFF;
+        snprintf(buf, KEY_LABEL, first < ' ' ? "Ctrl-%c %c" : "%c%c", first < ' ' ? first + 'a' - 1 : first,
+                 key & 0xFF);
     } else if (key >= TUI_KEY_FIRST) {
         snprintf(buf, KEY_LABEL, "%s", special[key - TUI_KEY_FIRST]);
     } else if (key == ' ' || key == '\t' || key == KEY_ESC || key == KEY_RETURN) {
@@ -209,7 +237,7 @@ static bool starts_pair(int key) {
 /* While help is open, movement scrolls it and everything else but quitting closes nothing. */
 static unsigned press_in_help(app *a, int key) {
     const binding *b = find(key);
-    if (key == 'Q') return app_quit(a, 0);
+    if (key == 'Q') return app_quit_now(a, 0);
     if (!b) return APP_NONE;
     if (b->run == app_quit || b->run == app_cancel || b->run == app_open_help) {
         a->help = false;
@@ -240,6 +268,8 @@ static unsigned unknown(app *a, int key) {
 
 unsigned keys_press(app *a, int key) {
     if (a->line.open) return line_key(a, key == '\n' ? KEY_RETURN : key);
+    unsigned (*asked)(app *, int) = a->asked;
+    a->asked = NULL;
     a->message[0] = '\0';
     a->warning = false;
     if (a->over) return dialog_press(a, key);
@@ -262,5 +292,9 @@ unsigned keys_press(app *a, int key) {
     int whole = a->pending_key ? KEY_TWO(a->pending_key, key & 0xFF) : key, count = a->count;
     a->count = a->pending_key = 0;
     const binding *b = find(whole);
-    return b ? b->run(a, count) | APP_REDRAW : unknown(a, key);
+    if (!b) return unknown(a, key);
+    a->again = asked == b->run;
+    unsigned flags = b->run(a, count);
+    a->again = false;
+    return flags | APP_REDRAW;
 }

@@ -1,7 +1,8 @@
 /* layout.c - fixed rows first, then the rest is shared between canvas, detail and chart. */
 #include "tui/layout.h"
 
-/* Heights of the parts that grow; and how many rows the pane's summary and the air between parts take. */
+/* Heights of the parts that grow; of each row of panes the summary and the canvas, and the air between parts.
+ */
 typedef struct shares {
     int summary, air, canvas, detail, chart;
 } shares;
@@ -14,25 +15,29 @@ static int min(int a, int b) {
     return a < b ? a : b;
 }
 
-/* Title, pane title, legend, timeline, hints, status. */
-enum { FIXED_ROWS = 6, TABBED_DETAIL = 7, WIDE_PANE = 96, SPLIT_PANE = 56 };
+static int max(int a, int b) {
+    return a > b ? a : b;
+}
+
+/* Title, legend, timeline, hints, status; the titles of panes come on top. */
+enum { FIXED_ROWS = 5, TABBED_DETAIL = 7, GRID_DETAIL = 5, LEAST_CANVAS = 6, GRID_TALL = 50 };
+enum { WIDE_PANE = 96, SPLIT_PANE = 56, DETAIL_PANE = 38 };
 
 static shares share_tabbed(int rows, int canvas_lines) {
     shares s = {.summary = 1};
-    int rest = rows - FIXED_ROWS - s.summary;
-    s.detail =
-        clamp(rest - canvas_lines - 1, TABBED_DETAIL, rest / 2 > TABBED_DETAIL ? rest / 2 : TABBED_DETAIL);
+    int rest = rows - FIXED_ROWS - 1 - s.summary;
+    s.detail = clamp(rest - canvas_lines - 1, TABBED_DETAIL, max(rest / 2, TABBED_DETAIL));
     s.canvas = rest - s.detail;
     return s;
 }
 
 static shares share_tall(int rows, int pane_cols, int canvas_lines) {
     shares s = {.summary = pane_cols >= WIDE_PANE ? 1 : 2, .air = 2};
-    int rest = rows - FIXED_ROWS - s.summary - s.air;
+    int rest = rows - FIXED_ROWS - 1 - s.summary - s.air;
     s.chart = clamp(rest / 4, 6, 12);
     s.detail = clamp(rest * 2 / 5, 10, 16);
     s.canvas = rest - s.chart - s.detail;
-    int spare = s.canvas - (canvas_lines + 1 > 6 ? canvas_lines + 1 : 6);
+    int spare = s.canvas - max(canvas_lines + 1, LEAST_CANVAS);
     if (spare > 0) {
         int more = min(spare, 22 - s.detail);
         s.detail += more;
@@ -41,6 +46,20 @@ static shares share_tall(int rows, int pane_cols, int canvas_lines) {
         s.chart += more;
         s.canvas -= more;
     }
+    return s;
+}
+
+/* Two rows of two. Where the fourth quarter is free (`corner`) the detail goes there and takes no rows. */
+static shares share_grid(int rows, int canvas_lines, bool corner) {
+    bool tall = rows >= GRID_TALL;
+    shares s = {.summary = rows >= 30 || corner, .air = tall ? 2 : 0};
+    int rest = rows - FIXED_ROWS - 2 * (1 + s.summary) - s.air;
+    s.chart = tall ? clamp(rest / 5, 6, 12) : 0;
+    rest -= s.chart;
+    int most = max(GRID_DETAIL, min(rest / 2, rest - 2 * LEAST_CANVAS));
+    s.detail = corner ? 0 : clamp(rest - 2 * (canvas_lines + 1), GRID_DETAIL, most);
+    s.canvas = (rest - s.detail) / 2;
+    if (!corner) s.detail = rest - 2 * s.canvas;
     return s;
 }
 
@@ -57,49 +76,73 @@ static rect column(rect r, int i, int n, int gap) {
     return (rect){x, r.y, i == n - 1 ? r.x + r.w - x : w, r.h};
 }
 
-static void place_detail(layout *l, rect detail, int i, detail_tab tab) {
-    rect r = column(detail, i, l->n_panes, 2);
+static void place_parts(layout *l, rect r, int i, detail_tab tab) {
     pane_layout *p = &l->pane[i];
-    if (tab >= TAB_INFLUENCE) return;
     if (!l->tabbed) {
         int w = r.w * 9 / 20;
         p->inspector = (rect){r.x, r.y, w, r.h};
         p->candidates = (rect){r.x + w + 1, r.y, r.w - w - 1, r.h};
-    } else if (tab == TAB_INSPECTOR) {
-        p->inspector = r;
     } else if (tab == TAB_CANDIDATES) {
         p->candidates = r;
+    } else {
+        p->inspector = r;
     }
 }
 
-layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab) {
-    layout l = {.cols = cols, .rows = rows, .n_panes = n_panes};
+/* Of every pane where they have room beside one another, else of the focused one. */
+static void place_detail(layout *l, rect detail, int focus, detail_tab tab) {
+    int n = l->n_panes;
+    bool all = (detail.w - 2 * (n - 1)) / n >= DETAIL_PANE;
+    if (tab >= TAB_INFLUENCE) {
+        l->look = detail;
+    } else if (l->tabbed && tab == TAB_CHART && !l->chart.h) {
+        l->chart = detail;
+    } else {
+        for (int i = 0; i < n; i++) {
+            if (all || i == focus) place_parts(l, all ? column(detail, i, n, 2) : detail, i, tab);
+        }
+    }
+}
+
+/* One row of panes; returns the free quarter of a grid, if it is in this row. */
+static rect place_panes(layout *l, rect *rest, const shares *s, int row) {
+    rect all = *rest, title = take_rows(rest, 1), summary = take_rows(rest, s->summary),
+         canvas = take_rows(rest, s->canvas);
+    int i = row * l->columns;
+    for (int k = 0; k < l->columns && i < l->n_panes; k++, i++) {
+        l->pane[i].title = column(title, k, l->columns, 2);
+        l->pane[i].summary = column(summary, k, l->columns, 2);
+        l->pane[i].canvas = column(canvas, k, l->columns, 2);
+    }
+    all.h = 1 + s->summary + s->canvas;
+    return column(all, l->columns - 1, l->columns, 2);
+}
+
+layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab, int focus) {
+    layout l = {.cols = cols, .rows = rows, .n_panes = n_panes, .columns = n_panes};
     l.too_small = cols < LAYOUT_MIN_COLS || rows < LAYOUT_MIN_ROWS;
     if (l.too_small) return l;
     int pane_cols = (cols - 2 * (n_panes - 1)) / n_panes;
-    l.tabbed = rows < 34 || pane_cols < SPLIT_PANE;
-    shares s = l.tabbed ? share_tabbed(rows, canvas_lines) : share_tall(rows, pane_cols, canvas_lines);
-    rect rest = {0, 0, cols, rows};
+    bool grid = n_panes > 2 && pane_cols < SPLIT_PANE, look = tab >= TAB_INFLUENCE;
+    bool corner = grid && n_panes == 3 && rows < GRID_TALL && !look;
+    if (grid) l.columns = 2;
+    l.tabbed = grid || rows < 34 || pane_cols < SPLIT_PANE;
+    shares s = grid       ? share_grid(rows, canvas_lines, corner)
+               : l.tabbed ? share_tabbed(rows, canvas_lines)
+                          : share_tall(rows, pane_cols, canvas_lines);
+    rect rest = {0, 0, cols, rows}, quarter = {0};
     l.title = take_rows(&rest, 1);
     if (s.air) take_rows(&rest, 1);
-    rect title = take_rows(&rest, 1), summary = take_rows(&rest, s.summary),
-         canvas = take_rows(&rest, s.canvas);
+    for (int row = 0; row * l.columns < n_panes; row++) quarter = place_panes(&l, &rest, &s, row);
     l.legend = take_rows(&rest, 1);
     l.timeline = take_rows(&rest, 1);
     if (s.air) take_rows(&rest, 1);
-    bool look = tab >= TAB_INFLUENCE, headed = l.tabbed || look;
-    if (headed) l.tabs = take_rows(&rest, 1);
-    rect detail = take_rows(&rest, s.detail - (headed ? 1 : 0));
-    if (look) l.look = detail;
+    rect detail = corner ? quarter : take_rows(&rest, s.detail);
+    if (l.tabbed || look) l.tabs = take_rows(&detail, 1);
     l.chart = take_rows(&rest, s.chart);
-    if (l.tabbed && tab == TAB_CHART) l.chart = detail;
+    place_detail(&l, detail, focus, tab);
+    if (corner) take_rows(&rest, rest.h - 2); /* the row that two canvases could not share */
     l.hints = take_rows(&rest, 1);
     l.status = take_rows(&rest, 1);
-    for (int i = 0; i < n_panes; i++) {
-        l.pane[i].title = column(title, i, n_panes, 2);
-        l.pane[i].summary = column(summary, i, n_panes, 2);
-        l.pane[i].canvas = column(canvas, i, n_panes, 2);
-        place_detail(&l, detail, i, tab);
-    }
     return l;
 }

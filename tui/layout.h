@@ -1,17 +1,20 @@
 /* layout.h - from the size of the terminal to rectangles; a pure function.
  *
- * Panes stand side by side. Where there is room each has inspector and candidates under its canvas
- * and the chart runs along the bottom; where there is not, the detail area shows one of them at a
- * time (tabs). Rectangles never overlap and lie inside the screen; one that is not shown has h = 0.
+ * Panes stand side by side; three or four that would be too narrow stand in two rows of two. Where
+ * there is room each has inspector and candidates under its canvas and the chart runs along the
+ * bottom; where there is not, the detail area shows one of them at a time (tabs), of the focused pane
+ * alone when all would be too narrow. Three panes in two rows leave the fourth quarter to the detail.
+ * Rectangles never overlap and lie inside the screen; one that is not shown has h = 0.
  */
 #ifndef TABES_TUI_LAYOUT_H
 #define TABES_TUI_LAYOUT_H
 
 #include "tui/cells.h"
 
-enum { LAYOUT_MIN_COLS = 80, LAYOUT_MIN_ROWS = 24, LAYOUT_PANES = 2 };
+enum { LAYOUT_MIN_COLS = 80, LAYOUT_MIN_ROWS = 24, LAYOUT_PANES = 4 };
 
-/* The first three share the detail area on small screens; a closer look (from TAB_INFLUENCE on) takes it whole. */
+/* The first three share the detail area on small screens; a closer look (from TAB_INFLUENCE on) takes it
+ * whole. */
 typedef enum detail_tab {
     TAB_INSPECTOR,
     TAB_CANDIDATES,
@@ -30,6 +33,7 @@ typedef struct pane_layout {
 
 typedef struct layout {
     int cols, rows, n_panes;
+    int columns; /* panes in a row */
     bool too_small;
     bool tabbed; /* detail is shown by tabs */
     rect title, legend, timeline, tabs, chart, look, hints, status;
@@ -37,7 +41,7 @@ typedef struct layout {
 } layout;
 
 /* canvas_lines: lines that the longest canvas would like to have; tab: what the detail area shows when there
- * are tabs. */
-layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab);
+ * are tabs; focus: the pane whose detail is shown when there is room for one. */
+layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab, int focus);
 
 #endif

@@ -1,5 +1,6 @@
 /* live.c - verbs that need a model: committing, policies, restart, cancelling, recording; and the worker's
  * answers. */
+#include <string.h>
 #include <time.h>
 
 #include "engine/base/clock.h"
@@ -22,7 +23,7 @@ void app_commit(app *a, pane *p) {
     } else {
         p->state = p->own.n_records;
         begin_work(p);
-        worker_commit(a->worker, (int)(p - a->panes), r);
+        worker_commit(a->worker, p->id, r);
     }
     record_unref(r);
 }
@@ -50,7 +51,7 @@ static void on_proposed(app *a, pane *p, worker_event *ev) {
         p->want = 0;
         p->run = false;
         p->stuck = !p->own.complete;
-        if (p->stuck) app_say(a, "pane %c: every masked position is pinned", 'A' + ev->pane);
+        if (p->stuck) app_say(a, "pane %c: every masked position is pinned", 'A' + (int)(p - a->panes));
     } else if (p->want > 0 || p->run) {
         bool looking = p->state == p->own.n_records;
         int shown = p->state;
@@ -76,12 +77,14 @@ unsigned app_events(app *a) {
     unsigned flags = APP_NONE;
     worker_event ev;
     while (a->worker && worker_next(a->worker, &ev)) {
-        pane *p = &a->panes[ev.pane];
+        pane *p = app_pane_of(a, ev.pane);
         if (ev.memory.total_bytes) a->memory = ev.memory;
-        if (ev.kind == EVENT_OPENED) {
-            on_opened(a, p, &ev);
-        } else if (ev.kind == EVENT_INSPECTED) {
+        if (ev.kind == EVENT_INSPECTED) {
             looks_answer(a, &ev);
+        } else if (!p) {
+            /* The pane was closed meanwhile. */
+        } else if (ev.kind == EVENT_OPENED) {
+            on_opened(a, p, &ev);
         } else if (ev.kind == EVENT_PROPOSED) {
             on_proposed(a, p, &ev);
         } else {
@@ -226,8 +229,11 @@ unsigned app_record(app *a, int count) {
     }
     make_stamp(a);
     const char *prefix = a->record_prefix ? a->record_prefix : a->record_stamp;
-    bool same = a->n_panes == 2 && a->panes[0].policy == a->panes[1].policy;
-    char names[2 * 256] = "";
+    bool same = false; /* files of two panes would have one name */
+    for (int i = 1; i < a->n_panes; i++) {
+        for (int k = 0; k < i; k++) same |= !strcmp(pane_policy(&a->panes[i]), pane_policy(&a->panes[k]));
+    }
+    char names[TUI_MAX_PANES * 128] = "";
     size_t used = 0;
     for (int i = 0; i < a->n_panes; i++) {
         const pane *p = &a->panes[i];
@@ -239,7 +245,12 @@ unsigned app_record(app *a, int count) {
             app_complain(a, "%s", e.msg);
             return APP_REDRAW;
         }
-        int k = snprintf(names + used, sizeof names - used, "%s%s", used ? " and " : "", path);
+        a->panes[i].unsaved = false;
+        int k = snprintf(names + used, sizeof names - used, "%s%s",
+                         !used                ? ""
+                         : i + 1 < a->n_panes ? ", "
+                                              : " and ",
+                         path);
         if (k > 0 && used + (size_t)k < sizeof names) used += (size_t)k;
     }
     a->recorded = true;

@@ -124,7 +124,7 @@ static bool post(app *a, int i, int n, inspect_kind kind, int32_t *tokens) {
     if (kind == INSPECT_ATTENTION && a->cursor >= t->head.n_tokens) return false;
     inspect_req q = {.kind = kind, .key = key, .pos = a->cursor, .layer = l->layer};
     q.tuning = a->tuning;
-    if (worker_inspect(a->worker, i, &t->head, &at, &q, &e)) {
+    if (worker_inspect(a->worker, a->panes[i].id, &t->head, &at, &q, &e)) {
         l->given_up = key;
         app_complain(a, "%s", e.msg);
         return false;

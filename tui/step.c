@@ -31,7 +31,7 @@ static bool forward(app *a, pane *p) {
             p->busy = true;
             p->busy_since = clock_now();
             p->error[0] = '\0';
-            worker_propose(a->worker, (int)(p - a->panes));
+            worker_propose(a->worker, p->id);
         }
     }
     return true;
@@ -233,29 +233,47 @@ unsigned app_stop_prev(app *a, int count) {
     return find_stop(a, -1);
 }
 
+static bool one_pane(app *a) {
+    if (a->n_panes > 1) return false;
+    app_say(a, "there is one pane: nothing to compare");
+    return true;
+}
+
+/* All panes to a state, locked or not; a shorter one to its end. */
+static void gather(app *a, int state) {
+    stop_playing(a);
+    for (int i = 0; i < a->n_panes; i++)
+        a->panes[i].state = state < pane_states(&a->panes[i]) ? state : pane_states(&a->panes[i]);
+}
+
+/* The last state that pane A and some other pane have. */
+static int common_states(const app *a) {
+    int most = 0, first = pane_states(&a->panes[0]);
+    for (int i = 1; i < a->n_panes; i++) {
+        if (pane_states(&a->panes[i]) > most) most = pane_states(&a->panes[i]);
+    }
+    return first < most ? first : most;
+}
+
 unsigned app_divergence(app *a, int count) {
     (void)count;
-    const pane *p = a->panes;
-    if (a->n_panes < 2 || !p[0].traj || !p[1].traj) {
-        app_say(a, "there is one pane: nothing to compare");
-        return APP_REDRAW;
-    }
-    int pos = 0, n = trajectory_divergence(p[0].traj, p[1].traj, &pos);
+    if (one_pane(a)) return APP_REDRAW;
+    int pos = 0, which = 1, n = app_diverges(a, &which, &pos);
     if (n < 0) {
-        int common = pane_states(&p[0]) < pane_states(&p[1]) ? pane_states(&p[0]) : pane_states(&p[1]);
-        app_say(a, "no divergence in states 0..%d", common);
+        app_say(a, "no divergence in states 0..%d", common_states(a));
         return APP_REDRAW;
     }
-    stop_playing(a);
-    for (int i = 0; i < a->n_panes; i++) a->panes[i].state = n;
+    gather(a, n);
     a->cursor = pos;
-    app_say(a, "first divergence: state %d, position %d", n, pos);
+    if (a->n_panes > 2) {
+        app_say(a, "first divergence: state %d, position %d, pane %c from A", n, pos, 'A' + which);
+    } else {
+        app_say(a, "first divergence: state %d, position %d", n, pos);
+    }
     return APP_REDRAW;
 }
 
-/* Do the steps that lead to state n write different things? */
-static bool parts_at(const pane *p, int n) {
-    const step_record *x = p[0].traj->records[n - 1], *y = p[1].traj->records[n - 1];
+static bool writes_differ(const step_record *x, const step_record *y) {
     if (x->kind != y->kind || x->n_writes != y->n_writes) return true;
     for (int i = 0; i < x->n_writes; i++) {
         if (x->writes[i].pos != y->writes[i].pos || x->writes[i].token != y->writes[i].token) return true;
@@ -263,25 +281,29 @@ static bool parts_at(const pane *p, int n) {
     return false;
 }
 
-static unsigned find_divergence(app *a, int by, int count) {
-    const pane *p = a->panes;
-    if (a->n_panes < 2 || !p[0].traj || !p[1].traj) {
-        app_say(a, "there is one pane: nothing to compare");
-        return APP_REDRAW;
+/* Does the step that leads to state n write something else in some pane than in A? */
+static bool parts_at(const app *a, int n) {
+    for (int i = 1; i < a->n_panes; i++) {
+        const trajectory *x = a->panes[0].traj, *y = a->panes[i].traj;
+        if (n <= y->n_records && writes_differ(x->records[n - 1], y->records[n - 1])) return true;
     }
-    int last = pane_states(&p[0]) < pane_states(&p[1]) ? pane_states(&p[0]) : pane_states(&p[1]);
-    int n = p[a->focus].state, left = count ? count : 1, found = 0;
+    return false;
+}
+
+static unsigned find_divergence(app *a, int by, int count) {
+    if (one_pane(a)) return APP_REDRAW;
+    const pane *p = &a->panes[a->focus];
+    int last = common_states(a), n = p->state, left = count ? count : 1, found = 0;
     for (n += by; left && n > 0 && n <= last; n += by) {
-        if (parts_at(p, n)) found = n, left--;
+        if (parts_at(a, n)) found = n, left--;
     }
     if (!found) {
-        app_say(a, "no step %s state %d differs between the panes", by > 0 ? "after" : "before",
-                p[a->focus].state);
+        app_say(a, "no step %s state %d differs between the panes", by > 0 ? "after" : "before", p->state);
         return APP_REDRAW;
     }
-    stop_playing(a);
-    for (int i = 0; i < a->n_panes; i++) a->panes[i].state = found;
-    const step_record *r = p[a->focus].traj->records[found - 1];
+    gather(a, found);
+    const trajectory *t = found <= p->traj->n_records ? p->traj : a->panes[0].traj;
+    const step_record *r = t->records[found - 1];
     if (r->n_writes) a->cursor = r->writes[0].pos;
     app_say(a, "step %d differs between the panes", found);
     return APP_REDRAW;

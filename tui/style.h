@@ -22,11 +22,13 @@ typedef struct style {
 
 typedef enum style_role {
     STYLE_PLAIN,
-    STYLE_DIM,       /* labels, rules, what is less important */
-    STYLE_STRONG,    /* the numbers one came for */
-    STYLE_TITLE,     /* the top line */
-    STYLE_RUN_A,     /* run A: sky */
-    STYLE_RUN_B,     /* run B: orange */
+    STYLE_DIM,    /* labels, rules, what is less important */
+    STYLE_STRONG, /* the numbers one came for */
+    STYLE_TITLE,  /* the top line */
+    STYLE_RUN_A,  /* run A: sky */
+    STYLE_RUN_B,  /* run B: orange */
+    STYLE_RUN_C,  /* runs C and D */
+    STYLE_RUN_D,
     STYLE_MASKED,    /* a position still to be written */
     STYLE_CANDIDATE, /* a masked position that the policy considers now */
     STYLE_NEXT,      /* what the next step writes */

@@ -12,12 +12,26 @@ extern const size_t theme_builtin_bytes;
 
 const char *theme_role_name(style_role r) {
     static const char *const names[N_STYLES] = {
-        [STYLE_PLAIN] = "plain",   [STYLE_DIM] = "dim",         [STYLE_STRONG] = "strong",
-        [STYLE_TITLE] = "title",   [STYLE_RUN_A] = "run-a",     [STYLE_RUN_B] = "run-b",
-        [STYLE_MASKED] = "masked", [STYLE_NEXT] = "next",       [STYLE_CANDIDATE] = "candidate",
-        [STYLE_PROMPT] = "prompt", [STYLE_WRITTEN] = "written", [STYLE_FRESH] = "fresh",
-        [STYLE_FORCED] = "forced", [STYLE_PINNED] = "pinned",   [STYLE_DIFFER] = "differ",
-        [STYLE_MARK] = "mark",     [STYLE_KEY] = "key",         [STYLE_WARN] = "warn",
+        [STYLE_PLAIN] = "plain",
+        [STYLE_DIM] = "dim",
+        [STYLE_STRONG] = "strong",
+        [STYLE_TITLE] = "title",
+        [STYLE_RUN_A] = "run-a",
+        [STYLE_RUN_B] = "run-b",
+        [STYLE_RUN_C] = "run-c",
+        [STYLE_RUN_D] = "run-d",
+        [STYLE_MASKED] = "masked",
+        [STYLE_NEXT] = "next",
+        [STYLE_CANDIDATE] = "candidate",
+        [STYLE_PROMPT] = "prompt",
+        [STYLE_WRITTEN] = "written",
+        [STYLE_FRESH] = "fresh",
+        [STYLE_FORCED] = "forced",
+        [STYLE_PINNED] = "pinned",
+        [STYLE_DIFFER] = "differ",
+        [STYLE_MARK] = "mark",
+        [STYLE_KEY] = "key",
+        [STYLE_WARN] = "warn",
         [STYLE_BAR] = "bar",
     };
     return names[r];

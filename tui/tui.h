@@ -18,7 +18,7 @@ typedef struct tui_pane {
     uint64_t seed;
 } tui_pane;
 
-enum { TUI_MAX_PANES = 2 };
+enum { TUI_MAX_PANES = 4 };
 
 typedef struct tui_opts {
     /* Live: a model and a start state shared by all panes. */
@@ -32,7 +32,7 @@ typedef struct tui_opts {
      * like recordings, and the file must stay open. */
     const tree_file *trees;
 
-    /* Replay: 1 or 2 recordings; model is NULL. */
+    /* Replay: 1 to TUI_MAX_PANES recordings; model is NULL. */
     replay *const *replays;
     int n_replays;
 

@@ -12,17 +12,22 @@ typedef struct view {
     void (*draw)(const app *a, int i, cells *g, rect r);
 } view;
 
-extern const view view_attention, view_candidates, view_canvas, view_chart, view_help, view_hints, view_influence,
-    view_inspector, view_legend, view_line, view_lock_in, view_look_head, view_matches, view_pane_title,
-    view_scores, view_status, view_summary, view_timeline, view_title, view_truth;
+extern const view view_attention, view_candidates, view_canvas, view_chart, view_help, view_hints,
+    view_influence, view_inspector, view_legend, view_line, view_lock_in, view_look_head, view_matches,
+    view_pane_title, view_scores, view_status, view_summary, view_timeline, view_title, view_truth;
 
 /* A look by its role. */
 static inline style look(const app *a, style_role r) {
     return style_of(&a->pal, r);
 }
 
+/* Of pane i. */
+static inline style_role run_role(int i) {
+    return (style_role)(STYLE_RUN_A + i);
+}
+
 static inline style run_look(const app *a, int i) {
-    return style_of(&a->pal, i ? STYLE_RUN_B : STYLE_RUN_A);
+    return style_of(&a->pal, run_role(i));
 }
 
 /* Looks over one another: colours of `over` where it has some, attributes of both. */
@@ -30,7 +35,8 @@ static inline style look_over(style base, style over) {
     return (style){over.fg >= 0 ? over.fg : base.fg, over.bg >= 0 ? over.bg : base.bg, base.attr | over.attr};
 }
 
-/* "waiting", the failure, or why there is nothing, in the first line of a look that is not there (look_head.c). */
+/* "waiting", the failure, or why there is nothing, in the first line of a look that is not there
+ * (look_head.c). */
 void draw_no_look(const app *a, cells *g, rect r, const char *empty);
 
 static inline int rect_end(rect r) {

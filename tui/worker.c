@@ -151,7 +151,7 @@ static void post(worker *w, const work *job) {
     lane *l = lane_of(w, copy->pane);
     pthread_mutex_lock(&w->lock);
     give_way(l);
-    if (copy->kind == WORK_OPEN || copy->kind == WORK_SEEK) {
+    if (copy->kind == WORK_OPEN || copy->kind == WORK_SEEK || copy->kind == WORK_CLOSE) {
         w->epoch[copy->pane]++;
         if (l->running && l->running_pane == copy->pane) atomic_store(&l->cancel, true);
     }
@@ -172,6 +172,10 @@ void worker_commit(worker *w, int pane, const step_record *r) {
 
 void worker_propose(worker *w, int pane) {
     post(w, &(work){.kind = WORK_PROPOSE, .pane = pane});
+}
+
+void worker_close(worker *w, int pane) {
+    post(w, &(work){.kind = WORK_CLOSE, .pane = pane});
 }
 
 static int copy_place(place *to, const traj_header *h, const session_state *st, err *e) {
@@ -267,8 +271,8 @@ static void lane_release(worker *w) {
 }
 
 /* Lanes for the panes after the first, while no thread uses the denoiser yet. */
-static void fork_lanes(worker *w, denoiser *d) {
-    while (w->n_lanes < WORKER_PANES && denoiser_get_info(d)->overlaps) {
+static void fork_lanes(worker *w, denoiser *d, int n_panes) {
+    while (w->n_lanes < n_panes && w->n_lanes < WORKER_PANES && denoiser_get_info(d)->overlaps) {
         err e = {0};
         denoiser *fork;
         if (denoiser_fork(&fork, d, &e)) {
@@ -316,7 +320,8 @@ static void worker_free(worker *w) {
     free(w);
 }
 
-int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt, int length, err *e) {
+int worker_start(worker **out, denoiser *d, int n_panes, const int32_t *prompt, int n_prompt, int length,
+                 err *e) {
     *out = NULL;
     worker *w = mem_new(1, sizeof *w);
     if (!w) return err_set(e, ERR_NO_MEMORY, "worker: out of memory");
@@ -329,7 +334,7 @@ int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt,
     w->prompt = mem_copy(prompt, (size_t)n_prompt, sizeof *prompt);
     if (!w->prompt) rc = ENOMEM;
     lane_init(w, d);
-    if (!rc) fork_lanes(w, d);
+    if (!rc) fork_lanes(w, d, n_panes);
     if (!rc) rc = start_lanes(w);
     if (rc) {
         worker_free(w);

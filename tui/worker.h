@@ -5,11 +5,11 @@
  * After opening and after every commit the worker proposes the next record by itself, so the state
  * on screen has its entropies and scores before the step is taken.
  *
- * Where forks of the denoiser compute at the same time (denoiser_info.overlaps) each pane has a
- * thread and a denoiser of its own, and panes do not wait for each other. Elsewhere, and where a
- * fork cannot be had, one thread serves all panes in the order of the commands.
+ * Where forks of the denoiser compute at the same time (denoiser_info.overlaps) each of the first n_panes
+ * panes has a thread and a denoiser of its own, and they do not wait for each other; later panes share those.
+ * Elsewhere, and where a fork cannot be had, one thread serves all panes in the order of the commands.
  *
- *     worker_start(&w, denoiser, prompt, n, length, &e);
+ *     worker_start(&w, denoiser, n_panes, prompt, n, length, &e);
  *     worker_open(w, 0, policy, &params, seed);          -> EVENT_OPENED, EVENT_PROPOSED
  *     worker_commit(w, 0, record);                       -> EVENT_PROPOSED (record NULL: the decode is done)
  *     poll(worker_fd(w));  while (worker_next(w, &ev)) { ... worker_event_release(&ev); }
@@ -25,7 +25,7 @@
 
 #include "engine/engine.h"
 
-enum { WORKER_PANES = 2 };
+enum { WORKER_PANES = 4 };
 
 typedef struct worker worker;
 
@@ -55,7 +55,7 @@ typedef struct worker_event {
 } worker_event;
 
 /* The prompt is copied; the denoiser is the worker's until worker_stop. */
-int worker_start(worker **out, denoiser *d, const int32_t *prompt, int n_prompt, int length,
+int worker_start(worker **out, denoiser *d, int n_panes, const int32_t *prompt, int n_prompt, int length,
                  err *e) MUST_CHECK;
 
 /* Cancels what runs and waits up to `seconds` for the threads. False: one is still inside a long operation;
@@ -66,6 +66,7 @@ bool worker_stop(worker *w, double seconds);
 void worker_open(worker *w, int pane, const policy *p, const param_set *params, uint64_t seed);
 void worker_commit(worker *w, int pane, const step_record *r); /* takes its own reference */
 void worker_propose(worker *w, int pane);                      /* again, after a cancellation */
+void worker_close(worker *w, int pane); /* its session goes; what ran or waited for it is given up silently */
 
 /* A pane goes to another state, perhaps of another decode: `h` names its start, policy, parameters and seed.
  * What ran or waited for the pane is given up silently, as by worker_open, but no EVENT_OPENED comes. With

@@ -11,7 +11,15 @@
 
 #include "tui/worker.h"
 
-typedef enum work_kind { WORK_OPEN, WORK_COMMIT, WORK_PROPOSE, WORK_SEEK, WORK_INSPECT, N_WORK } work_kind;
+typedef enum work_kind {
+    WORK_OPEN,
+    WORK_COMMIT,
+    WORK_PROPOSE,
+    WORK_SEEK,
+    WORK_CLOSE,
+    WORK_INSPECT,
+    N_WORK
+} work_kind;
 
 /* Where a pane is sent: a decode and a state of it. The record holds the setting of that state. */
 typedef struct place {

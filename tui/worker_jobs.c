@@ -114,6 +114,11 @@ static void seek(lane *l, const work *job) {
     }
 }
 
+static void close_session(lane *l, const work *job) {
+    session_close(l->w->sessions[job->pane]);
+    l->w->sessions[job->pane] = NULL;
+}
+
 /* Without a look and without a message it was cut short. */
 static void inspect(lane *l, const work *job) {
     err e = {0};
@@ -129,10 +134,8 @@ static void inspect(lane *l, const work *job) {
 }
 
 void worker_do(lane *l, const work *job) {
-    static void (*const doing[N_WORK])(lane *, const work *) = {[WORK_OPEN] = open_session,
-                                                                [WORK_COMMIT] = commit,
-                                                                [WORK_PROPOSE] = propose,
-                                                                [WORK_SEEK] = seek,
-                                                                [WORK_INSPECT] = inspect};
+    static void (*const doing[N_WORK])(lane *, const work *) = {
+        [WORK_OPEN] = open_session, [WORK_COMMIT] = commit,       [WORK_PROPOSE] = propose,
+        [WORK_SEEK] = seek,         [WORK_CLOSE] = close_session, [WORK_INSPECT] = inspect};
     doing[job->kind](l, job);
 }

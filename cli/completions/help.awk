@@ -21,7 +21,7 @@ function value_kind(cmd, opt, meta) {
     if (meta == "") return ""
     if (choice_words(cmd, opt) != "") return "words " choice_words(cmd, opt)
     if (opt == "--model") return "model"
-    if (opt == "--policy") return "policies"
+    if (opt == "--policy" || opt == "--policies") return "policies"
     if (opt == "--theme") return "themes"
     if (meta == "on|off") return "words on off"
     if (meta == "FILE" || meta == "OUT" || meta == "PREFIX") return "file"

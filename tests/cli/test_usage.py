@@ -53,6 +53,10 @@ def bad_usage(c):
             (RUN + ["-p", "x"], "only one of"), (RUN + ["--tokens-out", "--json"], "only one of"),
             (["info", "a", "b"], "one model"), (["policies", "magic"], "unknown policy"),
             (["tokenize", "-m", "story", "a", "b"], "more than one TEXT"),
+            (["open", "--policies", "boe,margin,entropy,random,oracle"], "at most 4"),
+            (["open", "--policies", "boe,magic"], "unknown policy 'magic'"),
+            (RUN + ["--policies", "boe"], "unknown option --policies"),
+            (["replay", "a", "b", "c", "d", "e"], "one to 4 recordings, found 5"),
     ):
         refused(c, args, needle)
 

@@ -129,7 +129,7 @@ static void test_names(void **state) {
     bad(&a, "speed 0", "steps per second");
     bad(&a, "theme", "expected: theme NAME|FILE");
     bad(&a, "theme /nonexistent.theme", "/nonexistent.theme");
-    bad(&a, "focus c", "focus A or focus B");
+    bad(&a, "focus c", "focus A..B");
     bad(&a, "\033[31mred", "no command");
     for (int i = 0; i < n_bindings; i++) CHECK(bindings[i].command && !strchr(bindings[i].command, ' '));
     CHECK(app_close(&a));

@@ -235,7 +235,7 @@ static void test_branches(void **state) {
     type(&b.a, "c");
     CHECK(b.a.panes[1].guest && b.a.panes[1].traj->n_records == 4);
     type(&b.a, "\tx");
-    CHECK(strstr(b.a.message, "shows a branch"));
+    CHECK(strstr(b.a.message, "shows another decode; K in pane A"));
     type(&b.a, "\tK");
     for (int i = 0; i < n; i++) press(&b.a, TUI_KEY_UP);
     type(&b.a, "c");

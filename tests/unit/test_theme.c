@@ -245,7 +245,8 @@ static void test_ramps(void **state) {
 static void test_color_blind(void **state) {
     (void)state;
     theme t = load("colour-blind");
-    static const style_role apart[] = {STYLE_RUN_A, STYLE_RUN_B, STYLE_NEXT, STYLE_MASKED};
+    static const style_role apart[] = {STYLE_RUN_A, STYLE_RUN_B, STYLE_RUN_C,
+                                       STYLE_RUN_D, STYLE_NEXT,  STYLE_MASKED};
     enum { N = sizeof apart / sizeof apart[0] };
     for (int kind = EYES_NORMAL; kind < N_EYES; kind++) {
         for (int m = MODE_256; m <= MODE_DIRECT; m++) {

@@ -26,7 +26,7 @@ static bool next_event(worker *w, worker_event *ev) {
 static worker *start(denoiser *d) {
     worker *w;
     err e = {0};
-    MUST(worker_start(&w, d, prompt, N, 0, &e), &e);
+    MUST(worker_start(&w, d, 2, prompt, N, 0, &e), &e);
     return w;
 }
 
@@ -273,7 +273,7 @@ static void test_failure(void **state) {
     fake *f = fake_new(false, 64);
     worker *w;
     err e = {0};
-    MUST(worker_start(&w, &f->base, full, 2, 0, &e), &e);
+    MUST(worker_start(&w, &f->base, 2, full, 2, 0, &e), &e);
     open_pane(w, 1, "boe");
     worker_event ev;
     CHECK(next_event(w, &ev) && ev.kind == EVENT_FAILED && ev.pane == 1 && ev.opening && ev.msg[0]);

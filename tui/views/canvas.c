@@ -72,7 +72,7 @@ static place look_up(const app *a, const pane *p, const step_setting *s, int pos
     at.banned = has_ban(s, pos);
     at.candidate = at.masked && r && record_cand_index(r, pos) >= 0;
     at.next = at.masked && written_by(r, pos);
-    at.differs = a->diff && a->n_differs && a->differs[pos];
+    at.differs = a->diff && a->n_panes > 1 && p->n_differs && p->differs[pos];
     at.found = search_lit(a, (int)(p - a->panes), pos);
     at.scored = layer_value(a, p, r, pos, &at.x);
     return at;

@@ -1,5 +1,6 @@
-/* chart.c - total entropy ΣH by state, both panes over one scale, drawn in braille dots: A is a line, B every
- * other dot, so that the two differ without colour. ASCII draws 'a' and 'b'. */
+/* chart.c - total entropy ΣH by state, all panes over one scale, drawn in braille dots: A is a line, B every
+ * other dot, C dashes, D one dot in five, so that they differ without colour. ASCII draws 'a' to 'd', and '*'
+ * where lines meet. */
 #include "tui/view.h"
 
 enum { AXIS = 7, DOTS_X = 2, DOTS_Y = 4 };
@@ -41,7 +42,9 @@ static void put_dot(const app *a, cells *g, const plot *k, int i, int x, int y) 
     style own = run_look(a, i);
     own.attr = 0;
     if (g->ascii) {
-        c->cp[0] = c->cp[0] == (i ? 'a' : 'b') ? '*' : i ? 'b' : 'a';
+        uint32_t own_sign = (uint32_t)('a' + i);
+        bool other = c->cp[0] == '*' || (c->cp[0] >= 'a' && c->cp[0] <= 'd' && c->cp[0] != own_sign);
+        c->cp[0] = other ? '*' : own_sign;
         c->look = own;
         return;
     }
@@ -49,6 +52,12 @@ static void put_dot(const app *a, cells *g, const plot *k, int i, int x, int y) 
     uint32_t old = c->cp[0] >= 0x2800 && c->cp[0] <= 0x28FF ? c->cp[0] : 0x2800;
     c->cp[0] = old | bits[y % DOTS_Y][x % DOTS_X];
     if (!shared) c->look = own;
+}
+
+/* Is the dot in column x of the line of pane i drawn? */
+static bool drawn(int i, int x) {
+    static const struct { int on, of; } dashes[TUI_MAX_PANES] = {{1, 1}, {1, 2}, {4, 6}, {1, 5}};
+    return x % dashes[i].of < dashes[i].on;
 }
 
 static void draw_line(const app *a, cells *g, const plot *k, int i) {
@@ -62,7 +71,7 @@ static void draw_line(const app *a, cells *g, const plot *k, int i) {
         if (last_x < 0) last_x = x, last_y = y;
         for (int at = last_x; at <= x; at++) {
             int between = x > last_x ? last_y + (y - last_y) * (at - last_x) / (x - last_x) : y;
-            if (!i || at % 2 == 0 || at == x) put_dot(a, g, k, i, at, between);
+            if (drawn(i, at) || (i == 1 && at == x)) put_dot(a, g, k, i, at, between);
         }
         last_x = x;
         last_y = y;
@@ -107,7 +116,10 @@ static void draw_key(const app *a, cells *g, rect r) {
         const pane *p = app_pane(a, i);
         bool known;
         double v = pane_total_entropy(p, p->state, &known);
-        pen_text(&w, i ? STYLE_RUN_B : STYLE_RUN_A, "%c %s ", 'A' + i, pane_policy(p));
+        static const char *const samples[TUI_MAX_PANES] = {"\u2812\u2812", "\u2802\u2802", "\u2812\u2810",
+                                                           "\u2802 "};
+        if (a->n_panes > 2 && !g->ascii) pen_text(&w, run_role(i), "%s ", samples[i]);
+        pen_text(&w, run_role(i), "%c %s ", 'A' + i, pane_policy(p));
         if (known) pen_text(&w, STYLE_PLAIN, "%.2f", v);
         pen_text(&w, STYLE_PLAIN, "   ");
     }

@@ -84,13 +84,25 @@ static void draw_layer(const app *a, cells *g, int x, rect r) {
     }
 }
 
+/* Of more than two panes, each one's number against A. */
+static void put_differences(const app *a, char *text, size_t size) {
+    size_t used = 0;
+    if (a->n_panes == 2) {
+        snprintf(text, size, "%d differ", app_pane(a, 1)->n_differs);
+        return;
+    }
+    for (int i = 1; i < a->n_panes && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%c %d ", 'A' + i, app_pane(a, i)->n_differs);
+    if (used < size) snprintf(text + used, size - used, "differ from A");
+}
+
 static void draw(const app *a, int i, cells *g, rect r) {
     (void)i;
     if (!a->legend) return;
     int end = rect_end(r);
-    if (a->n_panes == 2 && a->diff) {
-        char text[48];
-        snprintf(text, sizeof text, "%d differ", a->n_differs);
+    if (a->n_panes > 1 && a->diff) {
+        char text[64];
+        put_differences(a, text, sizeof text);
         int w = cells_measure(text) + 3;
         cells_text(g, end - w + 1, r.y, end, look(a, STYLE_DIFFER), "\u2260");
         cells_text(g, end - w + 3, r.y, end, look(a, STYLE_DIM), text);

@@ -56,7 +56,8 @@ static void draw_hints(const app *a, int i, cells *g, rect r) {
         return;
     }
     if (a->count || a->pending_key) {
-        pen_text(&w, STYLE_STRONG, "%d%c", a->count, a->pending_key ? a->pending_key : ' ');
+        if (a->count || !a->pending_key) pen_text(&w, STYLE_STRONG, "%d", a->count);
+        if (a->pending_key) pen_text(&w, STYLE_STRONG, "%s", key_label(a->pending_key, label));
         return;
     }
     put_progress(&w);
@@ -126,7 +127,10 @@ static void draw_status(const app *a, int i, cells *g, rect r) {
     put(&w, STYLE_PLAIN, "pos ", value);
     snprintf(value, sizeof value, "%d", masked);
     put(&w, STYLE_PLAIN, "masked ", value);
-    for (int k = 0; k < a->n_panes; k++) put(&w, STYLE_STRONG, k ? "B " : "A ", pane_policy(app_pane(a, k)));
+    for (int k = 0; k < a->n_panes; k++) {
+        char letter[] = {(char)('A' + k), ' ', '\0'};
+        put(&w, STYLE_STRONG, letter, pane_policy(app_pane(a, k)));
+    }
     snprintf(value, sizeof value, "%llu", (unsigned long long)p->seed);
     put(&w, STYLE_PLAIN, "seed ", value);
     put(&w, STYLE_PLAIN, "", a->locked ? a->n_panes > 1 ? "locked" : "" : "apart");

@@ -33,10 +33,11 @@ static void draw_marks(const app *a, cells *g, const rect *bar, int last) {
 }
 
 static void draw_panes(const app *a, cells *g, const rect *bar, int last) {
-    bool same = a->n_panes == 2 && app_pane(a, 0)->state == app_pane(a, 1)->state;
+    bool same = true;
+    for (int i = 1; i < a->n_panes; i++) same &= app_pane(a, i)->state == app_pane(a, 0)->state;
     for (int i = a->n_panes - 1; i >= 0; i--) {
         int x = column_of(bar, app_pane(a, i)->state, last);
-        if (same || a->n_panes == 1) {
+        if (same) {
             cells_char(g, x, bar->y, 0x25CF, look(a, STYLE_STRONG));
         } else {
             cells_char(g, x, bar->y, (uint32_t)('A' + i), run_look(a, i));
@@ -64,10 +65,8 @@ static void draw(const app *a, int i, cells *g, rect r) {
                    : known ? dim
                            : mark);
     }
-    if (a->n_panes == 2 && app_pane(a, 1)->traj) {
-        int n = trajectory_divergence(app_pane(a, 0)->traj, app_pane(a, 1)->traj, NULL);
-        if (n >= 0) cells_char(g, column_of(&bar, n, last), r.y, 0x2260, look(a, STYLE_DIFFER));
-    }
+    int parts = app_diverges(a, NULL, NULL);
+    if (parts >= 0) cells_char(g, column_of(&bar, parts, last), r.y, 0x2260, look(a, STYLE_DIFFER));
     draw_marks(a, g, &bar, last);
     draw_panes(a, g, &bar, last);
 }
