@@ -100,7 +100,8 @@ bool app_waits(const app *a) {
 
 const char *layer_name(layer l) {
     static const char *const names[N_LAYERS] = {"state",      "entropy",   "TIS",       "order",
-                                                "confidence", "influence", "attention", "lock-in"};
+                                                "confidence", "influence", "attention", "lock-in",
+                                                "orders"};
     return names[l];
 }
 
@@ -194,6 +195,7 @@ bool app_close(app *a) {
     for (int i = 0; i < TUI_MAX_PANES; i++) pane_release(&a->panes[i]);
     dialog_close(a);
     looks_release(&a->looks);
+    orders_release(&a->orders);
     app_themes_close(a);
     notes_release(&a->notes);
     search_release(&a->find);
@@ -362,6 +364,7 @@ int app_prepare(app *a, int cols, int rows, err *e) {
     derive_clip(a);
     int rc = search_update(a, e);
     if (!rc) rc = looks_resolve(a, e);
+    if (!rc) rc = orders_update(a, e);
     if (!rc) derive_differences(a);
     return rc;
 }

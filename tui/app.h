@@ -13,6 +13,7 @@
 #include "tui/line.h"
 #include "tui/looks.h"
 #include "tui/notes.h"
+#include "tui/orders.h"
 #include "tui/script.h"
 #include "tui/search.h"
 #include "tui/tui.h"
@@ -27,6 +28,7 @@ typedef enum layer {
     LAYER_INFLUENCE,
     LAYER_ATTENTION,
     LAYER_LOCK_IN,
+    LAYER_ORDERS, /* of the focused pane alone */
     N_LAYERS
 } layer;
 
@@ -80,6 +82,7 @@ struct app {
     const denoiser *looking;    /* that looks ask, its info only; NULL without a model */
     const model_tuning *tuning; /* of that model */
     looks looks;
+    orders orders;
     k_memory memory; /* of the device, as the worker said last; zeros on the CPU */
     pane panes[TUI_MAX_PANES];
     int n_panes, focus, cursor;

@@ -24,6 +24,7 @@ typedef enum detail_tab {
     TAB_SCORES,
     TAB_ATTENTION,
     TAB_LOCK_IN,
+    TAB_ORDERS,
     N_TABS
 } detail_tab;
 

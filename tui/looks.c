@@ -105,7 +105,8 @@ static inspect_kind wanted(const app *a, int i, int which) {
     static const inspect_kind by_tab[N_TABS] = {
         [TAB_INSPECTOR] = N_INSPECT,     [TAB_CANDIDATES] = N_INSPECT, [TAB_CHART] = N_INSPECT,
         [TAB_INFLUENCE] = INSPECT_INFLUENCE, [TAB_TRUTH] = INSPECT_TRUTH,  [TAB_SCORES] = INSPECT_RANKS,
-        [TAB_ATTENTION] = INSPECT_ATTENTION, [TAB_LOCK_IN] = INSPECT_LOCK_IN};
+        [TAB_ATTENTION] = INSPECT_ATTENTION, [TAB_LOCK_IN] = INSPECT_LOCK_IN,
+        [TAB_ORDERS] = N_INSPECT};
     if (which == 0) return i == a->focus ? by_tab[a->tab] : N_INSPECT;
     return a->layer == LAYER_INFLUENCE   ? INSPECT_INFLUENCE
            : a->layer == LAYER_ATTENTION ? INSPECT_ATTENTION

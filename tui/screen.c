@@ -27,11 +27,9 @@ static void draw_pane(const app *a, int i, cells *g) {
 }
 
 int screen_draw(app *a, cells *g, err *e) {
-    static const view *const details[N_TABS] = {[TAB_INFLUENCE] = &view_influence,
-                                                [TAB_TRUTH] = &view_truth,
-                                                [TAB_SCORES] = &view_scores,
-                                                [TAB_ATTENTION] = &view_attention,
-                                                [TAB_LOCK_IN] = &view_lock_in};
+    static const view *const details[N_TABS] = {
+        [TAB_INFLUENCE] = &view_influence, [TAB_TRUTH] = &view_truth,     [TAB_SCORES] = &view_scores,
+        [TAB_ATTENTION] = &view_attention, [TAB_LOCK_IN] = &view_lock_in, [TAB_ORDERS] = &view_orders};
     cells_clear(g);
     int rc = app_prepare(a, g->cols, g->rows, e);
     if (rc) return rc;

@@ -26,7 +26,7 @@ static bool written_by(const step_record *r, int pos) {
 
 /* Value of a position in the layer, mapped to 0..1; false when it has none. */
 static bool layer_value(const app *a, const pane *p, const step_record *r, int pos, double *x) {
-    int k = r ? record_masked_index(r, pos) : -1;
+    int k = r ? record_masked_index(r, pos) : -1, by;
     double v;
     switch (a->layer) {
     case LAYER_ENTROPY:
@@ -40,6 +40,10 @@ static bool layer_value(const app *a, const pane *p, const step_record *r, int p
     case LAYER_ORDER:
         if (!p->rank[pos]) return false;
         *x = rank_max(p) > 1 ? (double)(p->rank[pos] - 1) / (rank_max(p) - 1) : 0;
+        return true;
+    case LAYER_ORDERS:
+        if (p != app_pane(a, a->focus) || !orders_difference(&a->orders, pos, &by)) return false;
+        *x = 0.5 + 0.5 * by / a->orders.most;
         return true;
     case LAYER_PROB:
         if (p->rank[pos]) {
@@ -79,7 +83,7 @@ static place look_up(const app *a, const pane *p, const step_setting *s, int pos
 }
 
 static ramp layer_ramp(layer l) {
-    return l == LAYER_ENTROPY ? RAMP_ENTROPY : l == LAYER_TIS ? RAMP_SIGNED : RAMP_SEA;
+    return l == LAYER_ENTROPY ? RAMP_ENTROPY : l == LAYER_TIS || l == LAYER_ORDERS ? RAMP_SIGNED : RAMP_SEA;
 }
 
 /* A grid marks differences beside the token (draw_difference); text that flows has no room and is underlined.
@@ -105,7 +109,7 @@ static style place_look(const app *a, const pane *p, const place *at) {
 
 /* The sign of a masked position. In a layer it repeats the value, so that colour is not needed. */
 static uint32_t mask_sign(const app *a, const place *at) {
-    if (a->layer == LAYER_TIS && at->scored) return ramp_shade(&a->pal, RAMP_SIGNED, at->x);
+    if (layer_ramp(a->layer) == RAMP_SIGNED && at->scored) return ramp_shade(&a->pal, RAMP_SIGNED, at->x);
     if (a->layer == LAYER_TIS) return 0xB7;
     if (at->scored && !ramp_has_color(&a->pal, layer_ramp(a->layer)))
         return ramp_shade(&a->pal, layer_ramp(a->layer), at->x);
@@ -141,12 +145,23 @@ static void draw_mask(const brush *b, const flow_slot *s, const place *at, style
     }
 }
 
-/* In the order layer a grid shows the rank in place of the token. */
+/* "12/40", the places in A and in the other pane, or where that is too wide, their difference. */
+static int put_places(const app *a, int pos, int width, char *text, size_t size) {
+    const orders *o = &a->orders;
+    int by = 0, n = snprintf(text, size, "%d/%d", o->place[0][pos], o->place[1][pos]);
+    if (n < width) return n; /* with air between neighbours */
+    (void)orders_difference(o, pos, &by);
+    return snprintf(text, size, by ? "%+d" : "%d", by);
+}
+
+/* In the order layers a grid shows ranks in place of the token. */
 static bool draw_rank(const brush *b, const flow_slot *s, const place *at, style st) {
     int y = row_of(b, s->y);
-    if (b->a->layer != LAYER_ORDER || !b->p->flow.grid || !at->scored || y < 0) return false;
-    char text[16];
-    int n = snprintf(text, sizeof text, "%d", b->p->rank[at->pos]);
+    bool both = b->a->layer == LAYER_ORDERS;
+    if ((b->a->layer != LAYER_ORDER && !both) || !b->p->flow.grid || !at->scored || y < 0) return false;
+    char text[32];
+    int n = both ? put_places(b->a, at->pos, s->w, text, sizeof text)
+                 : snprintf(text, sizeof text, "%d", b->p->rank[at->pos]);
     if (n > s->w) return false;
     int x = b->r.x + s->x;
     cells_repeat(b->g, x, y, s->w, ' ', st);
@@ -156,7 +171,6 @@ static bool draw_rank(const brush *b, const flow_slot *s, const place *at, style
 
 static void draw_token(const brush *b, const flow_slot *s, const place *at, style st) {
     const flow *f = &b->p->flow;
-    if (draw_rank(b, s, at, st)) return;
     int y = row_of(b, s->y);
     if (f->grid && at->scored && y >= 0) cells_repeat(b->g, b->r.x + s->x, y, s->w, ' ', st);
     for (int k = 0; k < s->count; k++) {
@@ -219,7 +233,11 @@ static void draw(const app *a, int pane_index, cells *g, rect r) {
         if (s->owner != i) continue;
         place at = look_up(a, p, &setting, i);
         style st = place_look(a, p, &at);
-        if (at.masked) {
+        bool ranked = draw_rank(&b, s, &at, st);
+        if (ranked && a->layer == LAYER_ORDERS) continue; /* it takes the room of the signs, too */
+        if (ranked) {
+            /* It stands in the token's place. */
+        } else if (at.masked) {
             draw_mask(&b, s, &at, st);
         } else {
             draw_token(&b, s, &at, st);

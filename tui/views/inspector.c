@@ -139,6 +139,14 @@ static void put_hand(lines *l, const pane *p, int pos) {
     }
 }
 
+/* While the orders are compared: the places of the position, in the focused pane. */
+static void put_orders(lines *l, const app *a, int i) {
+    char text[80];
+    if (a->layer != LAYER_ORDERS || i != a->focus || !a->orders.other) return;
+    next_line(l);
+    put(l, "order", "%s", orders_text(&a->orders, a->cursor, text, sizeof text));
+}
+
 static void draw(const app *a, int i, cells *g, rect r) {
     const pane *p = app_pane(a, i);
     int pos = a->cursor;
@@ -152,6 +160,7 @@ static void draw(const app *a, int i, cells *g, rect r) {
         put_history(&l.w, p, pos);
     }
     put_hand(&l, p, pos);
+    put_orders(&l, a, i);
     const step_record *rec = edit_known(p, pos);
     if (!rec || !rec->n_masked) return;
     next_line(&l);

@@ -57,6 +57,24 @@ static const char *tis_names(const app *a, char *buf, int size) {
     return buf;
 }
 
+/* The states shown do not matter here, and the legend says so. */
+static void draw_orders(const app *a, cells *g, int x, rect r) {
+    const orders *o = &a->orders;
+    char known[64];
+    style dim = look(a, STYLE_DIM);
+    int end = rect_end(r);
+    if (!o->other) {
+        cells_text(g, x, r.y, end, dim, "orders  there is one pane");
+        return;
+    }
+    x = cells_printf(g, x, r.y, end, dim, "whole decodes A/%c %d earlier in A ", 'A' + o->other, -o->most);
+    x = draw_ramp(a, g, x, r.y, RAMP_SIGNED);
+    x = cells_printf(g, x, r.y, end, dim, " later %+d places", o->most);
+    snprintf(known, sizeof known, "   A known to step %d, %c to %d", pane_states(app_pane(a, 0)),
+             'A' + o->other, pane_states(app_pane(a, o->other)));
+    if (x + cells_measure(known) <= end) cells_text(g, x, r.y, end, dim, known);
+}
+
 static void draw_layer(const app *a, cells *g, int x, rect r) {
     const pane *p = app_pane(a, a->focus);
     style dim = look(a, STYLE_DIM);
@@ -73,6 +91,8 @@ static void draw_layer(const app *a, cells *g, int x, rect r) {
                      a->tis_clip, tis_names(a, names, sizeof names));
     } else if (a->layer == LAYER_TIS) {
         cells_text(g, x, r.y, end, dim, "TIS  nothing is scored   \u00B7 not scored");
+    } else if (a->layer == LAYER_ORDERS) {
+        draw_orders(a, g, x, r);
     } else if (a->layer == LAYER_ORDER) {
         x = cells_text(g, x, r.y, end, dim, "order  first 1 ");
         x = draw_ramp(a, g, x, r.y, RAMP_SEA);
@@ -100,7 +120,8 @@ static void draw(const app *a, int i, cells *g, rect r) {
     (void)i;
     if (!a->legend) return;
     int end = rect_end(r);
-    if (a->n_panes > 1 && a->diff) {
+    bool room = a->layer != LAYER_ORDERS || a->n_panes == 2 || r.w >= 100;
+    if (a->n_panes > 1 && a->diff && room) {
         char text[64];
         put_differences(a, text, sizeof text);
         int w = cells_measure(text) + 3;

@@ -1,9 +1,9 @@
-/* look_head.c - the rule above the detail area: the tabs of small screens and, while a closer look is open, its name
- * and what it is about. */
+/* look_head.c - the rule above the detail area: the tabs of small screens and, while a closer look is open,
+ * its name and what it is about. */
 #include "tui/view.h"
 
-static const char *const names[N_TABS] = {"inspector", "candidates", "chart",     "influence",
-                                          "truth",     "scores",     "attention", "lock-in"};
+static const char *const names[N_TABS] = {"inspector", "candidates", "chart",   "influence", "truth",
+                                          "scores",    "attention",  "lock-in", "orders"};
 
 static int draw_tabs(const app *a, cells *g, int x, rect r) {
     for (int i = 0; i < TAB_INFLUENCE; i++) {
@@ -19,6 +19,11 @@ static void draw_subject(const app *a, cells *g, int x, rect r) {
     const pane *p = app_pane(a, a->focus);
     int end = rect_end(r);
     x = cells_printf(g, x, r.y, end, look(a, STYLE_STRONG), " [%s] ", names[a->tab]);
+    if (a->tab == TAB_ORDERS) { /* of whole decodes */
+        cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), " A against %c, whole decodes as far as known ",
+                     'A' + a->orders.other);
+        return;
+    }
     x = cells_printf(g, x, r.y, end, run_look(a, a->focus), " %c %s", 'A' + a->focus, pane_policy(p));
     cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), ", state %d ", p->state);
 }
