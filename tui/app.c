@@ -99,9 +99,8 @@ bool app_waits(const app *a) {
 }
 
 const char *layer_name(layer l) {
-    static const char *const names[N_LAYERS] = {"state",      "entropy",   "TIS",       "order",
-                                                "confidence", "influence", "attention", "lock-in",
-                                                "orders"};
+    static const char *const names[N_LAYERS] = {"state",     "entropy",   "TIS",     "order", "confidence",
+                                                "influence", "attention", "lock-in", "orders"};
     return names[l];
 }
 
@@ -148,17 +147,11 @@ static int open_replays(app *a, const tui_opts *o, err *e) {
     if (rc) return rc;
     a->looking = o->looker ? o->looker->d : NULL;
     a->tuning = o->looker ? &o->looker->tuning : NULL;
-    a->n_panes = o->trees ? tree_file_panes(o->trees) : o->n_replays;
-    for (int i = 0; o->trees && i < a->n_panes; i++) {
-        if (!edit_show_tree(&a->panes[i], tree_file_tree(o->trees, i), e)) return e->code;
-    }
-    for (int i = 0; i < a->n_panes; i++) a->panes[i].id = i;
-    for (int i = 0; i < o->n_replays; i++) {
-        a->panes[i].traj = a->panes[i].home = &o->replays[i]->traj;
-        a->panes[i].seed = o->replays[i]->traj.head.seed;
+    rc = open_panes(a->panes, &a->n_panes, o->replays, o->n_replays, o->trees, e);
+    for (int i = 0; !rc && i < o->n_replays; i++) {
         if (o->replays[i]->truncated) app_complain(a, "%s: %s", o->replays[i]->path, o->replays[i]->note);
     }
-    return 0;
+    return rc;
 }
 
 int app_open(app *a, const tui_opts *o, err *e) {
@@ -198,6 +191,7 @@ bool app_close(app *a) {
     orders_release(&a->orders);
     app_themes_close(a);
     notes_release(&a->notes);
+    opened_release(a->opened);
     search_release(&a->find);
     script_release(&a->script);
     *a = (app){0};

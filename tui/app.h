@@ -13,6 +13,7 @@
 #include "tui/line.h"
 #include "tui/looks.h"
 #include "tui/notes.h"
+#include "tui/open.h"
 #include "tui/orders.h"
 #include "tui/script.h"
 #include "tui/search.h"
@@ -54,7 +55,7 @@ struct pane {
 
     /* Another trajectory in the place of the pane's: a branch, looked at like a recording. */
     bool guest;
-    int guest_of; /* id of the pane whose branch it is */
+    int guest_of; /* id of the pane whose branch it is, -1: a recording's */
     trajectory shown;
     char guest_name[TREE_NAME];
     const trajectory *home; /* of a recording: what the pane shows otherwise */
@@ -72,6 +73,13 @@ struct pane {
     flow flow;
     int n_alloc;
 };
+
+/* What m and a letter set. */
+enum { N_MARKS = 26 };
+typedef struct place_mark {
+    bool set;
+    int state, pos;
+} place_mark;
 
 typedef struct app_themes app_themes; /* app_theme.c */
 typedef struct dialog dialog;
@@ -109,6 +117,8 @@ struct app {
     int clip_key[TUI_MAX_PANES]; /* what tis_clip was computed from */
     const void *clip_pending[TUI_MAX_PANES];
     notes notes;
+    place_mark marks[N_MARKS];
+    opened_files *opened; /* by `open` */
     search find;
     typed_line line;
     script script;
@@ -209,6 +219,12 @@ unsigned app_pane_close(app *a, int count);
 int app_add_pane(app *a, const policy *p, err *e) MUST_CHECK;
 pane *app_pane_of(app *a, int id); /* by the worker's number; NULL: closed meanwhile */
 void pane_release(pane *p);
+void panes_changed(app *a); /* what is derived from all panes is made anew */
+
+/* Marks (marks.c). count: the letter, from 1. */
+unsigned app_mark(app *a, int count);
+unsigned app_mark_go(app *a, int count);
+char mark_at(const app *a, int state); /* its letter, or NUL */
 
 /* Position verbs (move.c). */
 unsigned app_left(app *a, int count);
@@ -241,6 +257,7 @@ unsigned app_focus_next(app *a, int count);
 unsigned app_open_help(app *a, int count);
 /* A theme by its name or file; nothing changes when it cannot be had. */
 int app_wear_theme(app *a, const char *name, unsigned *flags, err *e) MUST_CHECK;
+const char *app_theme_name(const app *a, int i); /* of the list; NULL behind its end */
 unsigned app_next_theme(app *a, int count);
 unsigned app_toggle_mouse(app *a, int count);
 unsigned app_repaint(app *a, int count);
@@ -263,7 +280,7 @@ void app_commit(app *a, pane *p); /* the pending record becomes a step */
 /* Parameters for policy p: its defaults, and what a person had set by hand in `from` where p has it and takes
  * it; left_out names the others. */
 void app_carry_params(const app *a, const policy *p, const param_set *from, param_set *to, strbuf *left_out);
-unsigned app_set_policy(app *a, const policy *p); /* of the focused pane */
+unsigned app_set_policy(app *a, const policy *p); /* of the focused pane, from state 0 */
 
 /* Typed verbs (search.c, command_file.c). */
 unsigned app_type_command(app *a, int count);

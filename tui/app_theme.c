@@ -57,6 +57,10 @@ int app_wear_theme(app *a, const char *name, unsigned *flags, err *e) {
     return 0;
 }
 
+const char *app_theme_name(const app *a, int i) {
+    return a->themes && i < a->themes->list.n ? a->themes->list.at[i].name : NULL;
+}
+
 /* A broken file is named and passed over: the next press goes on behind it. */
 unsigned app_next_theme(app *a, int count) {
     (void)count;

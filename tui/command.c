@@ -94,6 +94,26 @@ static int wear_theme(app *a, const char *rest, unsigned *flags, err *e) {
     return app_wear_theme(a, rest, flags, e);
 }
 
+static int mark_letter(const char *rest, int *out, err *e) {
+    if (*rest < 'a' || *rest > 'z' || rest[1])
+        return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected a letter of a to z", rest);
+    *out = *rest - 'a' + 1;
+    return 0;
+}
+
+static int set_mark(app *a, const char *rest, unsigned *flags, err *e) {
+    int letter = 0, rc = mark_letter(rest, &letter, e);
+    if (!rc) *flags |= app_mark(a, letter);
+    return rc;
+}
+
+static int go_mark(app *a, const char *rest, unsigned *flags, err *e) {
+    int letter = 0, rc = mark_letter(rest, &letter, e);
+    if (rc) return rc;
+    *flags |= app_mark_go(a, letter);
+    return a->warning ? err_set(e, ERR_NOT_FOUND, "%s", a->message) : 0;
+}
+
 static int add_pane(app *a, const char *rest, unsigned *flags, err *e) {
     const policy *p = *rest ? policy_find(rest) : NULL;
     *flags |= APP_REDRAW;
@@ -107,13 +127,18 @@ const app_command app_commands[] = {
     {"focus", "focus A..D", "verbs go to this pane", false, WORDS_NONE, focus_pane},
     {"speed", "speed N", "steps per second of playing", false, WORDS_NONE, play_speed},
     {"search", "search QUERY", "as / does", false, WORDS_NONE, find_text},
-    {"theme", "theme NAME|FILE", "wear a theme", false, WORDS_FILES, wear_theme},
+    {"theme", "theme NAME|FILE", "wear a theme", false, WORDS_THEMES, wear_theme},
+    {"mark", "mark a..z", "mark this state and position", false, WORDS_NONE, set_mark},
+    {"mark-go", "mark-go a..z", "go to a mark", false, WORDS_NONE, go_mark},
     {"note", "note TEXT", "words about the step shown", false, WORDS_NONE, note_step},
     {"pane-add", "pane-add [POLICY]", "one more pane from the same start", true, WORDS_POLICIES, add_pane},
-    {"policy", "policy NAME", "restart the focused pane", true, WORDS_POLICIES, command_policy},
+    {"policy", "policy NAME", "from the state shown on", true, WORDS_POLICIES, command_policy},
     {"set", "set PARAMETER VALUE", "from the state shown on", true, WORDS_PARAMS, command_set},
+    {"branch", "branch [NAME]", "go to a branch, or open one here", false, WORDS_BRANCHES, command_branch},
+    {"branch-name", "branch-name NAME", "name the branch in use", true, WORDS_NONE, command_branch_name},
     {"seed", "seed N", "restart with another seed", true, WORDS_NONE, command_seed},
     {"prompt", "prompt TEXT", "restart with another prompt", true, WORDS_NONE, command_prompt},
+    {"open", "open FILE...", "show recordings or a file of branches", false, WORDS_FILES, command_open},
     {"record", "record [PREFIX]", "write all panes' recordings", false, WORDS_FILES, command_record},
     {"write", "write FILE", "write the focused pane's recording", false, WORDS_FILES, command_write},
     {"export", "export FORMAT FILE", "write a document", false, WORDS_FORMATS, command_export},
@@ -170,6 +195,12 @@ static int find_command(const char *name, found *out, err *e) {
     return err_set(e, ERR_BAD_ARGUMENT, "no command '%.40s'; Tab lists them, ? shows the keys", name);
 }
 
+bool command_known(const char *name) {
+    found f;
+    err e = {0};
+    return !find_command(name, &f, &e) && !strcmp(f.c ? f.c->name : f.b->command, name);
+}
+
 /* Running ------------------------------------------------------------- */
 
 static int run_binding(app *a, const binding *b, const char *rest, unsigned *flags, err *e) {
@@ -209,7 +240,8 @@ static bool take_force(char *buf, const char *name) {
 }
 
 static bool can_force(const found *f) {
-    return f->b && (f->b->run == app_quit || f->b->run == app_pane_close);
+    if (f->c) return f->c->run == command_open;
+    return f->b->run == app_quit || f->b->run == app_pane_close;
 }
 
 int command_run(app *a, const char *line, unsigned *flags, err *e) {
@@ -269,10 +301,16 @@ static int offer_params(const app *a, const char *param, const char *word, char 
 static int offer_words(const app *a, command_words kind, const char *rest, const char *word, char **out,
                        int max, bool *files) {
     int n = 0;
-    *files = kind == WORDS_FILES || (kind == WORDS_FORMATS && *rest);
+    *files = kind == WORDS_FILES || kind == WORDS_THEMES || (kind == WORDS_FORMATS && *rest);
+    const tree *t = &a->panes[a->focus].tree;
     if (kind == WORDS_PARAMS && a->model) return offer_params(a, rest, word, out, max);
     for (int i = 0; kind == WORDS_POLICIES && policies[i]; i++)
         n = offer(out, n, max, policies[i]->name, word);
+    const char *named;
+    for (int i = 0; kind == WORDS_THEMES && !*rest && (named = app_theme_name(a, i)); i++)
+        n = offer(out, n, max, named, word);
+    for (int i = 0; kind == WORDS_BRANCHES && !*rest && i < t->n; i++)
+        n = offer(out, n, max, t->nodes[i].name, word);
     for (int i = 0; kind == WORDS_FORMATS && !*rest && export_formats[i].name; i++)
         n = offer(out, n, max, export_formats[i].name, word);
     return n;

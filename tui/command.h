@@ -16,6 +16,8 @@ typedef enum command_words {
     WORDS_POLICIES,
     WORDS_PARAMS,
     WORDS_FORMATS,
+    WORDS_THEMES, /* and files */
+    WORDS_BRANCHES,
     WORDS_FILES
 } command_words;
 
@@ -29,6 +31,9 @@ typedef struct app_command {
 
 extern const app_command app_commands[]; /* a NULL name ends it */
 
+/* Does a name stand in one of the tables, as it is? */
+bool command_known(const char *name);
+
 int command_run(app *a, const char *line, unsigned *flags, err *e) MUST_CHECK;
 
 /* Handlers of command_live.c and command_file.c. */
@@ -40,6 +45,9 @@ int command_record(app *a, const char *rest, unsigned *flags, err *e);
 int command_write(app *a, const char *rest, unsigned *flags, err *e);
 int command_export(app *a, const char *rest, unsigned *flags, err *e);
 int command_source(app *a, const char *rest, unsigned *flags, err *e);
+int command_open(app *a, const char *rest, unsigned *flags, err *e);
+int command_branch(app *a, const char *rest, unsigned *flags, err *e);
+int command_branch_name(app *a, const char *rest, unsigned *flags, err *e);
 
 /* Words of an argument: blanks part them, double quotes keep them together, '\' takes the next byte as it is
  * (\n and \t inside quotes are newline and tab). The words lie in buf. */

@@ -110,6 +110,19 @@ int command_export(app *a, const char *rest, unsigned *flags, err *e) {
     return 0;
 }
 
+int command_open(app *a, const char *rest, unsigned *flags, err *e) {
+    static words w;
+    char panes[TUI_MAX_PANES + 1];
+    int rc = words_split(&w, rest, e);
+    if (rc) return rc;
+    *flags |= APP_REDRAW;
+    /* Beside a live decode nothing is lost. */
+    if (!a->model && w.n && !a->forced && !a->script.depth && app_unsaved(a, panes))
+        return err_set(e, ERR_BAD_ARGUMENT,
+                       "no file holds the notes in pane %s: :write keeps them, open! opens anyway", panes);
+    return open_files(a, w.at, w.n, e);
+}
+
 int command_source(app *a, const char *rest, unsigned *flags, err *e) {
     static words w;
     int rc = words_expect(&w, rest, 1, "source FILE", e);

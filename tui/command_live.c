@@ -1,17 +1,10 @@
-/* command_live.c - commands that restart a decode with something changed. */
+/* command_live.c - commands that change a decode: its setting, its start, its branch. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tui/command.h"
 #include "tui/edit.h"
-
-int command_policy(app *a, const char *rest, unsigned *flags, err *e) {
-    const policy *p = policy_find(rest);
-    if (!p) return err_set(e, ERR_NOT_FOUND, "'%.40s', expected one of %s", rest, policy_names());
-    *flags |= app_set_policy(a, p);
-    return 0;
-}
 
 /* The focused pane, ready for a change; the reason in *e otherwise. */
 static pane *changeable(app *a, err *e) {
@@ -21,6 +14,28 @@ static pane *changeable(app *a, err *e) {
 }
 
 /* From the state shown on, as the form of `P` does it. */
+int command_policy(app *a, const char *rest, unsigned *flags, err *e) {
+    const policy *pol = policy_find(rest);
+    if (!pol) return err_set(e, ERR_NOT_FOUND, "'%.40s', expected one of %s", rest, policy_names());
+    pane *p = changeable(a, e);
+    if (!p) return e->code;
+    step_setting to = intervene_current(p->traj, p->state);
+    param_set old = to.params;
+    strbuf left_out;
+    strbuf_init(&left_out, sizeof a->message / 2);
+    app_carry_params(a, pol, &old, &to.params, &left_out);
+    if (strcmp(to.policy, pol->name) != 0) to.extra_json = NULL;
+    snprintf(to.policy, sizeof to.policy, "%s", pol->name);
+    int from = p->state, rc = edit_setting(a, p, &to, e) ? 0 : e->code;
+    if (!rc)
+        app_say(a, "pane %c: %s from state %d on%s%s; u undoes", 'A' + a->focus, pol->name, from,
+                left_out.len ? ", with its own " : "", left_out.len ? left_out.data : "");
+    strbuf_release(&left_out);
+    *flags |= APP_REDRAW;
+    return rc;
+}
+
+/* Likewise. */
 int command_set(app *a, const char *rest, unsigned *flags, err *e) {
     static words w;
     int rc = words_expect(&w, rest, 2, "set PARAMETER VALUE", e);
@@ -70,5 +85,75 @@ int command_prompt(app *a, const char *rest, unsigned *flags, err *e) {
     if (rc) return rc;
     app_say(a, "another prompt: %d tokens, from state 0; u undoes", n);
     *flags |= APP_REDRAW;
+    return 0;
+}
+
+/* Branches ------------------------------------------------------------ */
+
+static int find_branch(const tree *t, const char *name) {
+    for (int i = 0; i < t->n; i++) {
+        if (!strcmp(t->nodes[i].name, name)) return t->nodes[i].id;
+    }
+    return 0;
+}
+
+/* The names, the one in use first. */
+static void say_branches(app *a, const pane *p) {
+    const tree_node *active = tree_find(&p->tree, p->tree.active);
+    char others[300] = "";
+    size_t used = 0;
+    for (int i = 0; i < p->tree.n && used + 1 < sizeof others; i++) {
+        if (&p->tree.nodes[i] == active) continue;
+        int k =
+            snprintf(others + used, sizeof others - used, "%s%s", used ? ", " : "", p->tree.nodes[i].name);
+        used += (size_t)k;
+    }
+    app_say(a, "pane %c is on branch %s%s%s", 'A' + a->focus, active ? active->name : "b1",
+            others[0] ? "; others: " : "", others);
+}
+
+static int check_name(const char *name, err *e) {
+    if (*name && strlen(name) < TREE_NAME) return 0;
+    return err_set(e, ERR_BAD_ARGUMENT, "a name has 1 to %d bytes", TREE_NAME - 1);
+}
+
+/* A recording's pane has branches when its file has. */
+static pane *branched(app *a, err *e) {
+    pane *p = a->model ? changeable(a, e) : &a->panes[a->focus];
+    if (!p || (a->model && !edit_park(p, e))) return NULL;
+    if (p->tree.n && !p->guest) return p;
+    err_set(e, ERR_BAD_ARGUMENT, "this recording has no branches");
+    return NULL;
+}
+
+int command_branch(app *a, const char *rest, unsigned *flags, err *e) {
+    pane *p = branched(a, e);
+    if (!p) return e->code;
+    *flags |= APP_REDRAW;
+    if (!*rest) {
+        say_branches(a, p);
+        return 0;
+    }
+    int rc = check_name(rest, e), id = find_branch(&p->tree, rest);
+    if (rc) return rc;
+    if (!id && !a->model) return err_set(e, ERR_NOT_FOUND, "no branch '%.47s'; K lists them", rest);
+    if (id && id != p->tree.active && !edit_switch(a, p, id, e)) return e->code;
+    if (!id && !edit_branch(a, p, rest, e)) return e->code;
+    app_say(a, id ? "pane %c is on branch %s" : "pane %c: branch %s opened at state %d; u undoes",
+            'A' + a->focus, rest, p->state);
+    return 0;
+}
+
+int command_branch_name(app *a, const char *rest, unsigned *flags, err *e) {
+    pane *p = branched(a, e);
+    if (!p) return e->code;
+    int rc = check_name(rest, e), other = find_branch(&p->tree, rest);
+    if (rc) return rc;
+    if (other && other != p->tree.active)
+        return err_set(e, ERR_BAD_ARGUMENT, "another branch is called '%.47s'", rest);
+    snprintf(tree_find(&p->tree, p->tree.active)->name, TREE_NAME, "%s", rest);
+    p->unsaved = true;
+    *flags |= APP_REDRAW;
+    app_say(a, "pane %c: this branch is called %s", 'A' + a->focus, rest);
     return 0;
 }

@@ -23,7 +23,10 @@ pane *edit_pane(app *a) {
     if (!a->model) {
         app_say(a, "a recording is not changed: open the model (tabes open) for this");
     } else if (p->guest) {
-        app_say(a, "this pane shows another decode; K in pane %c, then c, gives it back", guest_owner(a, p));
+        if (p->guest_of < 0) app_say(a, "this pane shows %s; :open alone gives it back", p->guest_name);
+        if (p->guest_of >= 0)
+            app_say(a, "this pane shows another decode; K in pane %c, then c, gives it back",
+                    guest_owner(a, p));
     } else if (pane_derive(p, &e)) {
         app_complain(a, "%s", e.msg);
     } else {
@@ -204,6 +207,19 @@ bool edit_restart(app *a, pane *p, const int32_t *start, int n_tokens, int n_pro
     return move_to(a, p, &fresh, id, 0, e);
 }
 
+bool edit_branch(app *a, pane *p, const char *name, err *e) {
+    trajectory here;
+    int id;
+    if (trajectory_fork(&here, &p->own, p->state, e)) return false;
+    int rc = remember(p, e) ? 0 : e->code;
+    if (!rc) rc = tree_add(&p->tree, &here, p->tree.active, p->state, name, &id, e);
+    if (rc) {
+        trajectory_release(&here);
+        return false;
+    }
+    return move_to(a, p, &here, id, p->state, e);
+}
+
 bool edit_switch(app *a, pane *p, int id, err *e) {
     trajectory there;
     if (!a->model) {
@@ -294,10 +310,11 @@ bool edit_compare(app *a, const pane *p, pane *other, const tree_node *node, err
     trajectory_release(&other->shown);
     other->shown = copy;
     other->guest = node;
-    other->guest_of = p->id;
+    other->guest_of = p ? p->id : -1;
     other->live = !node && a->model;
     other->traj = node ? &other->shown : other->home ? other->home : &other->own;
-    other->state = node && p->state <= copy.n_records ? p->state : pane_states(other);
+    int state = a->panes[a->focus].state;
+    other->state = node && state < pane_states(other) ? state : pane_states(other);
     snprintf(other->guest_name, sizeof other->guest_name, "%s", node ? node->name : "");
     return !pane_derive(other, e);
 }

@@ -29,6 +29,9 @@ bool edit_restart(app *a, pane *p, const int32_t *start, int n_tokens, int n_pro
  */
 int prompt_restart(app *a, pane *p, const char *text, size_t len, err *e) MUST_CHECK;
 
+/* A branch of this name that leaves the present one at the state shown. */
+bool edit_branch(app *a, pane *p, const char *name, err *e) MUST_CHECK;
+
 /* Another branch, at its last state. */
 bool edit_switch(app *a, pane *p, int id, err *e) MUST_CHECK;
 
@@ -41,7 +44,8 @@ bool edit_show_tree(pane *p, const tree *t, err *e) MUST_CHECK;
 /* The pane's tree gets what the pane holds now; call before the tree is read. */
 bool edit_park(pane *p, err *e) MUST_CHECK;
 
-/* Another pane shows a branch of this one, like a recording; or itself again (node NULL). */
+/* Another pane shows a branch of this one, like a recording; or itself again (node NULL). p NULL: what it
+ * shows belongs to no pane. */
 bool edit_compare(app *a, const pane *p, pane *other, const tree_node *node, err *e) MUST_CHECK;
 
 /* A pane that was zeroed, its id apart, gets the start of `from` under another policy, and computes. */

@@ -17,6 +17,8 @@ const binding bindings[] = {
     {{'F'}, "follow", app_follow, "the live end", GROUP_TIME, HINT_NEVER, NULL},
     {{']'}, "stop-next", app_stop_next, "next step that wrote this position", GROUP_TIME, HINT_NEVER, NULL},
     {{'['}, "stop-prev", app_stop_prev, "previous such step", GROUP_TIME, HINT_NEVER, NULL},
+    {{KEY_LETTER('m')}, "mark", app_mark, "mark this state and position", GROUP_TIME, HINT_NEVER, NULL},
+    {{KEY_LETTER('\'')}, "mark-go", app_mark_go, "go to a mark", GROUP_TIME, HINT_NEVER, NULL},
     {{'D'},
      "divergence",
      app_divergence,
@@ -83,13 +85,7 @@ const binding bindings[] = {
      "entropy"},
     {{'t'}, "tis", app_layer_tis, "colour by TIS", GROUP_LOOK, HINT_ALWAYS, "TIS"},
     {{'o'}, "order", app_layer_order, "colour by unmask order", GROUP_LOOK, HINT_ALWAYS, "order"},
-    {{'O'},
-     "orders",
-     app_orders,
-     "compare the order with pane A's; again: back",
-     GROUP_LOOK,
-     HINT_NEVER,
-     NULL},
+    {{'O'}, "orders", app_orders, "compare the order with pane A's", GROUP_LOOK, HINT_NEVER, NULL},
     {{'%'}, "confidence", app_layer_prob, "colour by confidence", GROUP_LOOK, HINT_NEVER, NULL},
     {{'T'}, "theme-next", app_next_theme, "next theme", GROUP_LOOK, HINT_NEVER, NULL},
     {{'L'}, "legend", app_toggle_legend, "legend on and off", GROUP_LOOK, HINT_NEVER, NULL},
@@ -102,7 +98,7 @@ const binding bindings[] = {
      GROUP_LOOK,
      HINT_NEVER,
      NULL},
-    {{'\t', TUI_KEY_BACKTAB, KEY_TWO(KEY_CTRL('w'), 'w')},
+    {{'\t', TUI_KEY_BACKTAB},
      "pane",
      app_focus_next,
      "focus the next pane",
@@ -112,7 +108,7 @@ const binding bindings[] = {
     {{KEY_TWO(KEY_CTRL('w'), 'n')},
      "pane-add",
      app_pane_add,
-     "one more pane, with a policy that none has",
+     "one more pane, with another policy",
      GROUP_LOOK,
      HINT_NEVER,
      NULL},
@@ -140,14 +136,8 @@ const binding bindings[] = {
      GROUP_EDIT,
      HINT_NEVER,
      NULL},
-    {{'a'},
-     "policy-next",
-     app_next_policy,
-     "next policy for the focused pane",
-     GROUP_RUN,
-     HINT_LIVE,
-     "policy"},
-    {{'A'}, "policy-prev", app_prev_policy, "previous policy", GROUP_RUN, HINT_NEVER, NULL},
+    {{'a'}, "policy-next", app_next_policy, "restart with the next policy", GROUP_RUN, HINT_LIVE, "policy"},
+    {{'A'}, "policy-prev", app_prev_policy, "restart with the previous policy", GROUP_RUN, HINT_NEVER, NULL},
     {{'X'}, "restart", app_restart, "restart the decode", GROUP_RUN, HINT_NEVER, NULL},
     {{'R'}, "record", app_record, "write recordings (JSON Lines)", GROUP_RUN, HINT_LIVE, "record"},
     {{KEY_ESC, KEY_CTRL('c')},
@@ -165,7 +155,7 @@ const binding bindings[] = {
     {{'q', TUI_KEY_F10},
      "quit",
      app_quit,
-     "close help, else quit; asks if work is unsaved",
+     "close help, else quit; asks if unsaved",
      GROUP_PROGRAM,
      HINT_ALWAYS,
      "quit"},
@@ -189,7 +179,9 @@ const char *key_group_title(key_group g) {
 const char *key_label(int key, char *buf) {
     static const char *const special[TUI_KEY_LAST - TUI_KEY_FIRST] = {
         "\u2191", "\u2193", "\u2190", "\u2192", "Home", "End", "PgUp", "PgDn", "Shift-Tab", "F1", "F10"};
-    if (key >= 0x200000) {
+    if (key >= KEY_LETTER(0)) {
+        snprintf(buf, KEY_LABEL, "%c a-z", key >> 8 & 0xFF);
+    } else if (key >= 0x200000) {
         int first = key >> 8 & 0xFF;
         snprintf(buf, KEY_LABEL, first < ' ' ? "Ctrl-%c %c" : "%c%c", first < ' ' ? first + 'a' - 1 : first,
                  key & 0xFF);
@@ -294,11 +286,16 @@ unsigned keys_press(app *a, int key) {
     }
     if (!a->pending_key && starts_pair(key) && !find(key)) {
         a->pending_key = key;
+        a->asked = asked; /* the pair may be the answer */
         return APP_REDRAW;
     }
     int whole = a->pending_key ? KEY_TWO(a->pending_key, key & 0xFF) : key, count = a->count;
     a->count = a->pending_key = 0;
     const binding *b = find(whole);
+    if (!b && whole != key && key >= 'a' && key <= 'z') {
+        b = find(KEY_LETTER(whole >> 8 & 0xFF));
+        count = key - 'a' + 1;
+    }
     if (!b) return unknown(a, key);
     a->again = asked == b->run;
     unsigned flags = b->run(a, count);

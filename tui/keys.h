@@ -27,6 +27,7 @@ enum tui_key {
 
 #define KEY_CTRL(c)   ((c)&0x1F)
 #define KEY_TWO(a, b) (0x200000 | (a) << 8 | (b))
+#define KEY_LETTER(a) (0x400000 | (a) << 8) /* and any letter of a to z: the count is its number, from 1 */
 enum { KEY_ESC = 27, KEY_RETURN = 13, BINDING_KEYS = 4, KEY_LABEL = 12 };
 
 typedef enum key_group {

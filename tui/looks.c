@@ -122,6 +122,8 @@ static bool post(app *a, int i, int n, inspect_kind kind, int32_t *tokens) {
     uint64_t key = key_of(a, t, &at, kind);
     err e = {0};
     if (key == l->given_up || find(l, key)) return false;
+    if (strcmp(t->head.fingerprint, denoiser_get_info(a->looking)->fingerprint))
+        return false; /* another model's */
     if (kind == INSPECT_ATTENTION && a->cursor >= t->head.n_tokens) return false;
     inspect_req q = {.kind = kind, .key = key, .pos = a->cursor, .layer = l->layer};
     q.tuning = a->tuning;

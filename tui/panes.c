@@ -26,8 +26,7 @@ void pane_release(pane *p) {
     *p = (pane){0};
 }
 
-/* What is kept about all panes is made anew. */
-static void forget_derived(app *a) {
+void panes_changed(app *a) {
     memset(a->clip_key, 0, sizeof a->clip_key);
     memset(&a->looks.shown, 0, sizeof a->looks.shown);
     a->looks.whole_run = false;
@@ -75,7 +74,7 @@ int app_add_pane(app *a, const policy *pol, err *e) {
         strbuf_release(&left_out);
         return e->code;
     }
-    forget_derived(a);
+    panes_changed(a);
     if (a->locked && !from->guest) p->want = from->state;
     a->focus = a->n_panes++;
     app_say(a, "pane %c: %s, from state 0%s%s", 'A' + a->focus, pol->name,
@@ -130,7 +129,7 @@ unsigned app_pane_close(app *a, int count) {
         a->n_panes--;
         for (int i = a->focus; i < a->n_panes; i++) move_pane(&a->panes[i], &a->panes[i + 1]);
         if (a->focus == a->n_panes) a->focus--;
-        forget_derived(a);
+        panes_changed(a);
         app_say(a,
                 a->n_panes > 1 && a->focus + 'A' == letter ? "pane %c closed; those behind it moved up"
                                                            : "pane %c closed",

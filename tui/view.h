@@ -40,6 +40,12 @@ static inline style look_over(style base, style over) {
  * (look_head.c). */
 void draw_no_look(const app *a, cells *g, rect r, const char *empty);
 
+/* Signs of the timeline, ended by a NULL sign (timeline.c). */
+typedef struct timeline_sign {
+    const char *sign, *meaning;
+} timeline_sign;
+extern const timeline_sign timeline_signs[];
+
 static inline int rect_end(rect r) {
     return r.x + r.w;
 }

@@ -129,7 +129,10 @@ static void test_shown(void **state) {
     CHECK(strstr(frame(80, 24), " earlier in A "));
     CHECK(strstr(frame(200, 60), "A known to step 7, B to 7"));
     type("i");
+    snprintf(want, sizeof want, "order A %d  B %d  A-B %+d", step_of(&a.panes[0], pos),
+             step_of(&a.panes[1], pos), by);
     CHECK(a.tab == TAB_INSPECTOR && strstr(frame(80, 24), want));
+    CHECK(strstr(frame(120, 40), want) && strstr(frame(200, 60), want));
     close_app();
 }
 

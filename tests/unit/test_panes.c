@@ -296,7 +296,9 @@ static void test_unsaved(void **state) {
     b.a.cursor = 3;
     type(&b.a, "r1\rq");
     CHECK(b.a.panes[0].unsaved && !b.a.quit);
-    good(&b.a, "pane-close!");
+    type(&b.a, "\027cl\027c"); /* Ctrl-w c: asks, and asks again after another key */
+    CHECK(b.a.n_panes == 2 && strstr(b.a.message, "once more"));
+    type(&b.a, "\027c");
     CHECK(b.a.n_panes == 1);
     type(&b.a, "q");
     CHECK(b.a.quit);
@@ -309,6 +311,11 @@ static void test_unsaved(void **state) {
     b.a.quit = false;
     good(&b.a, "quit!");
     CHECK(b.a.quit);
+    b.a.quit = false;
+    good(&b.a, "pane-add");
+    good(&b.a, "focus a");
+    good(&b.a, "pane-close!");
+    CHECK(b.a.n_panes == 1);
     close_bench(&b);
 }
 

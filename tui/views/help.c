@@ -1,24 +1,29 @@
-/* help.c - the overlay of all keys, made from the table of bindings. */
+/* help.c - the overlay of all keys, made from the table of bindings, and of the timeline's signs. */
 #include "tui/keys.h"
 #include "tui/view.h"
 
-enum { LABEL_WIDTH = 15, ENTRY_WIDTH = 57, MAX_LINES = 128 };
+enum { LABEL_WIDTH = 15, ENTRY_WIDTH = 57, MAX_LINES = 160 };
 
-/* A line of the list: a group's title (binding NULL, maybe no title: air) or one binding. */
+/* A line of the list: a title, a binding, a sign, or air. */
 typedef struct help_line {
     const char *title;
     const binding *b;
+    const timeline_sign *sign;
 } help_line;
 
 static int list_lines(help_line *out) {
     int n = 0;
     for (int group = 0; group < N_GROUPS; group++) {
-        if (n) out[n++] = (help_line){NULL, NULL};
-        out[n++] = (help_line){key_group_title((key_group)group), NULL};
-        for (int i = 0; i < n_bindings && n < MAX_LINES - 2; i++) {
-            if ((int)bindings[i].group == group) out[n++] = (help_line){NULL, &bindings[i]};
+        if (n) out[n++] = (help_line){0};
+        out[n++] = (help_line){.title = key_group_title((key_group)group)};
+        for (int i = 0; i < n_bindings && n < MAX_LINES - 16; i++) {
+            if ((int)bindings[i].group == group) out[n++] = (help_line){.b = &bindings[i]};
         }
     }
+    out[n++] = (help_line){0};
+    out[n++] = (help_line){.title = "signs on the timeline"};
+    for (int i = 0; timeline_signs[i].sign && n < MAX_LINES; i++)
+        out[n++] = (help_line){.sign = &timeline_signs[i]};
     return n;
 }
 
@@ -26,6 +31,9 @@ static void draw_line(const app *a, const help_line *l, cells *g, int x, int y, 
     char label[48];
     if (l->title) {
         cells_text(g, x, y, end, look(a, STYLE_RUN_A), l->title);
+    } else if (l->sign) {
+        cells_text(g, x + 1, y, end, look(a, STYLE_KEY), l->sign->sign);
+        cells_text(g, x + LABEL_WIDTH, y, end, look(a, STYLE_PLAIN), l->sign->meaning);
     } else if (l->b) {
         cells_text(g, x + 1, y, end, look(a, STYLE_KEY), binding_label(l->b, label, sizeof label));
         cells_text(g, x + LABEL_WIDTH, y, end, look(a, STYLE_PLAIN), l->b->help);

@@ -139,12 +139,33 @@ static void put_hand(lines *l, const pane *p, int pos) {
     }
 }
 
+static void put_place(lines *l, const char *label, int place) {
+    if (place) {
+        put(l, label, "%d", place);
+    } else {
+        put(l, label, "-");
+    }
+}
+
 /* While the orders are compared: the places of the position, in the focused pane. */
 static void put_orders(lines *l, const app *a, int i) {
-    char text[80];
-    if (a->layer != LAYER_ORDERS || i != a->focus || !a->orders.other) return;
+    const orders *o = &a->orders;
+    int pos = a->cursor, by;
+    char other[] = {(char)('A' + o->other), '\0'}, both[] = {'A', '-', other[0], '\0'};
+    if (a->layer != LAYER_ORDERS || i != a->focus || !o->other || pos >= o->n) return;
     next_line(l);
-    put(l, "order", "%s", orders_text(&a->orders, a->cursor, text, sizeof text));
+    put_place(l, "order A", o->place[0][pos]);
+    put_place(l, other, o->place[1][pos]);
+    if (orders_difference(o, pos, &by)) put(l, both, "%+d", by);
+}
+
+/* Words about the step that led to the state shown, as far as they fit into a line. */
+static void put_note(lines *l, const app *a, const pane *p) {
+    const char *words = p->state ? notes_get(&a->notes, p->traj->records[p->state - 1]) : NULL;
+    if (!words) return;
+    next_line(l);
+    pen_text(&l->w, STYLE_KEY, "\u203B step %d: ", p->state);
+    if (l->row < l->r.h) cells_text(l->w.g, l->w.x, l->w.y, l->w.end, look(a, STYLE_PLAIN), words);
 }
 
 static void draw(const app *a, int i, cells *g, rect r) {
@@ -161,6 +182,7 @@ static void draw(const app *a, int i, cells *g, rect r) {
     }
     put_hand(&l, p, pos);
     put_orders(&l, a, i);
+    put_note(&l, a, p);
     const step_record *rec = edit_known(p, pos);
     if (!rec || !rec->n_masked) return;
     next_line(&l);

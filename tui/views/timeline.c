@@ -1,5 +1,8 @@
 /* timeline.c - one bar from the first to the last state: what is computed, where the panes are, where they
  * part. */
+#include <string.h>
+
+#include "tui/text.h"
 #include "tui/view.h"
 
 static int column_of(const rect *bar, int n, int last) {
@@ -15,20 +18,44 @@ static int last_state(const app *a) {
     return last;
 }
 
+enum { SIGN_NOTE, SIGN_WRITTEN, SIGN_REMASKED, SIGN_SETTING, SIGN_PARTS, SIGN_PANES, SIGN_MARK };
+
+const timeline_sign timeline_signs[] = {
+    [SIGN_NOTE] = {"\u203B", "a note about this step"},
+    [SIGN_WRITTEN] = {"\u25C6", "tokens written by hand"},
+    [SIGN_REMASKED] = {"\u25C7", "a token put back to the mask"},
+    [SIGN_SETTING] = {"\u25CB", "policy, parameters, bans or pins changed"},
+    [SIGN_PARTS] = {"\u2260", "first state at which a pane is not as A"},
+    [SIGN_PANES] = {"\u25CF", "the panes; letters where they are apart"},
+    [SIGN_MARK] = {"a-z", "a mark, set by m and its letter"},
+    {NULL, NULL},
+};
+
+static uint32_t sign_of(int which) {
+    uint32_t cp = 0;
+    const char *s = timeline_signs[which].sign;
+    return utf8_decode(s, strlen(s), &cp) > 0 ? cp : '?';
+}
+
 /* What a person did at a step, or said about it. */
 static uint32_t mark_of(const app *a, const step_record *r) {
-    if (notes_get(&a->notes, r)) return 0x203B;
-    return r->kind == STEP_REMASK    ? 0x25C7
-           : r->kind == STEP_FORCE   ? 0x25C6
-           : r->kind == STEP_SETTING ? 0x25CB
+    if (notes_get(&a->notes, r)) return sign_of(SIGN_NOTE);
+    return r->kind == STEP_REMASK    ? sign_of(SIGN_REMASKED)
+           : r->kind == STEP_FORCE   ? sign_of(SIGN_WRITTEN)
+           : r->kind == STEP_SETTING ? sign_of(SIGN_SETTING)
                                      : 0;
 }
 
+/* Of the focused pane; a person's own marks stand over the others. */
 static void draw_marks(const app *a, cells *g, const rect *bar, int last) {
     const pane *p = app_pane(a, a->focus);
-    for (int k = 0; k < p->traj->n_records; k++) {
-        uint32_t sign = mark_of(a, p->traj->records[k]);
-        if (sign) cells_char(g, column_of(bar, k + 1, last), bar->y, sign, look(a, STYLE_PINNED));
+    for (int k = 0; k <= p->traj->n_records; k++) {
+        uint32_t sign = k ? mark_of(a, p->traj->records[k - 1]) : 0;
+        if (sign) cells_char(g, column_of(bar, k, last), bar->y, sign, look(a, STYLE_PINNED));
+    }
+    for (int k = 0; k <= last; k++) {
+        uint32_t letter = (unsigned char)mark_at(a, k);
+        if (letter) cells_char(g, column_of(bar, k, last), bar->y, letter, look(a, STYLE_KEY));
     }
 }
 
@@ -38,7 +65,7 @@ static void draw_panes(const app *a, cells *g, const rect *bar, int last) {
     for (int i = a->n_panes - 1; i >= 0; i--) {
         int x = column_of(bar, app_pane(a, i)->state, last);
         if (same) {
-            cells_char(g, x, bar->y, 0x25CF, look(a, STYLE_STRONG));
+            cells_char(g, x, bar->y, sign_of(SIGN_PANES), look(a, STYLE_STRONG));
         } else {
             cells_char(g, x, bar->y, (uint32_t)('A' + i), run_look(a, i));
         }
@@ -66,7 +93,8 @@ static void draw(const app *a, int i, cells *g, rect r) {
                            : mark);
     }
     int parts = app_diverges(a, NULL, NULL);
-    if (parts >= 0) cells_char(g, column_of(&bar, parts, last), r.y, 0x2260, look(a, STYLE_DIFFER));
+    if (parts >= 0)
+        cells_char(g, column_of(&bar, parts, last), r.y, sign_of(SIGN_PARTS), look(a, STYLE_DIFFER));
     draw_marks(a, g, &bar, last);
     draw_panes(a, g, &bar, last);
 }

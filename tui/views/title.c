@@ -51,7 +51,8 @@ static void draw_pane_title(const app *a, int i, cells *g, rect r) {
     }
     const tree_node *node = p->tree.n > 1 ? tree_find(&p->tree, p->tree.active) : NULL;
     if (p->guest) {
-        cells_printf(g, x, r.y, end, look(a, STYLE_PINNED), " branch %s ", p->guest_name);
+        cells_printf(g, x, r.y, end, look(a, STYLE_PINNED), p->guest_of < 0 ? " file %s " : " branch %s ",
+                     p->guest_name);
     } else if (node) {
         cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), " %s ", node->name);
     }
