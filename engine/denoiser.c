@@ -61,6 +61,7 @@ void pass_free(pass *p) {
     buffer_release(&p->stats_room);
     buffer_release(&p->top_room);
     free(p->rows);
+    free(p->lengths);
     free(p->unique);
     free(p->read);
     free(p);
@@ -199,6 +200,7 @@ static int reserve_pass(const denoiser *d, const forward_req *q, pass *p, err *e
     p->n_vocab = d->info.n_vocab;
     if (!size_mul(n, (size_t)p->n_vocab * sizeof(float), &bytes) ||
         !mem_grow((void **)&p->rows, &p->cap_rows, n, sizeof *p->rows) ||
+        !mem_grow((void **)&p->lengths, &p->cap_lengths, (size_t)q->n_seqs, sizeof *p->lengths) ||
         !mem_grow((void **)&p->unique, &p->cap_unique, n, sizeof *p->unique) ||
         !mem_grow((void **)&p->read, &p->cap_read, n, sizeof *p->read)) {
         return err_set(e, ERR_NO_MEMORY, "out of memory for the logits of %d rows", q->n_rows);
@@ -211,6 +213,8 @@ static int reserve_pass(const denoiser *d, const forward_req *q, pass *p, err *e
         p->unique[r] = r;
         p->read[r] = d->k->host;
     }
+    for (int s = 0; s < q->n_seqs; s++) p->lengths[s] = q->seqs[s].n;
+    p->n_seqs = q->n_seqs;
     p->n_rows = p->n_unique = q->n_rows;
     return 0;
 }
@@ -252,7 +256,7 @@ int denoiser_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
     return 0;
 }
 
-/* A pass that backward and restricted can start from. */
+/* A pass that backward, restricted and attention can start from. */
 static int check_kept(const denoiser *d, const pass *p, err *e) {
     if (p->owner == d && p->kept) return 0;
     return err_set(e, ERR_BAD_ARGUMENT, "the pass was not kept by this denoiser");
@@ -270,6 +274,27 @@ int denoiser_restricted(denoiser *d, const pass *p, const restricted_req *q, dou
         return err_set(e, ERR_UNSUPPORTED, "%s has no row-restricted lookahead", d->info.arch);
     int rc = check_kept(d, p, e);
     return rc ? rc : d->ops->restricted(d, p, q, entropies, e);
+}
+
+static int check_attention(const denoiser *d, const pass *p, int seq, int pos, int layer, err *e) {
+    if (layer < 0 || layer >= d->info.n_layers) {
+        return err_set(e, ERR_BAD_ARGUMENT, "layer %d of a model of %d (0 is the first)", layer,
+                       d->info.n_layers);
+    }
+    if (seq < 0 || seq >= p->n_seqs) {
+        return err_set(e, ERR_BAD_ARGUMENT, "sequence %d of a pass of %d", seq, p->n_seqs);
+    }
+    if (pos < 0 || pos >= p->lengths[seq]) {
+        return err_set(e, ERR_BAD_ARGUMENT, "position %d of a sequence of %d tokens", pos, p->lengths[seq]);
+    }
+    return 0;
+}
+
+int denoiser_attention(denoiser *d, const pass *p, int seq, int pos, int layer, float *out, err *e) {
+    if (!d->ops->attention) return err_set(e, ERR_UNSUPPORTED, "%s has no attention to show", d->info.arch);
+    int rc = check_kept(d, p, e);
+    if (!rc) rc = check_attention(d, p, seq, pos, layer, e);
+    return rc ? rc : d->ops->attention(d, p, seq, pos, layer, out, e);
 }
 
 /* Σ_v π_v e_v by the embedding function alone. */

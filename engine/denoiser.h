@@ -3,8 +3,9 @@
  * A denoiser maps a batch of sequences (token ids, with embeddings optionally injected at
  * positions) to logits of the rows asked for and, from a saved pass, to
  *   - gradients of weighted sums of row entropies with respect to chosen input embeddings,
- *     through chosen active rows (ActiveQueryAttention, Eq. 30), and
- *   - the entropies after a row-restricted lookahead (boe.md "rows").
+ *     through chosen active rows (ActiveQueryAttention, Eq. 30),
+ *   - the entropies after a row-restricted lookahead (boe.md "rows"), and
+ *   - the attention probabilities of one row.
  * Row i of anything here is *the row that predicts position i*: shifted models (Dream) are
  * handled inside, through denoiser_emit(). The mask token's logit is -inf everywhere.
  *
@@ -92,7 +93,7 @@ typedef struct forward_req {
     int n_inject;
     const row_ref *rows; /* logits are computed for these rows only */
     int n_rows;
-    bool keep;                 /* save what backward and restricted need */
+    bool keep;                 /* save what backward, restricted and attention need */
     const atomic_bool *cancel; /* may be NULL; checked between layers -> ERR_CANCELLED */
 } forward_req;
 
@@ -162,6 +163,14 @@ int denoiser_backward(denoiser *d, const pass *p, const backward_req *q, float *
 /* entropies: the n_want values of each case, one case after the other. */
 int denoiser_restricted(denoiser *d, const pass *p, const restricted_req *q, double *entropies,
                         err *e) MUST_CHECK;
+
+/* Attention of the row that predicts position `pos` of sequence `seq`, in one layer of a kept pass:
+ * softmax_j(q·k_j/√d_head) over all positions j of that sequence -> out [n_heads][tokens of the sequence].
+ * Each head's row sums to 1, up to float32. Entry j belongs to the input at j, whatever the model's shift.
+ * Reads the sequence's keys of one layer from the device and computes on the host: no forward is counted.
+ * On failure `out` holds nothing of use. */
+int denoiser_attention(denoiser *d, const pass *p, int seq, int pos, int layer, float *out,
+                       err *e) MUST_CHECK;
 
 /* Soft writes ẽ = Eᵀπ (Eq. 10) of rows[0..n) (indices into the pass's rows) -> out [n][d_model]. */
 int denoiser_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;

@@ -18,6 +18,8 @@ typedef struct denoiser_ops {
     int (*forward)(denoiser *d, const forward_req *q, pass *p, err *e);
     int (*backward)(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c, err *e);
     int (*restricted)(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e);
+    /* `seq`, `pos` and `layer` are known to exist. */
+    int (*attention)(denoiser *d, const pass *p, int seq, int pos, int layer, float *out, err *e);
     void (*embedding)(const denoiser *d, int32_t token, float *out);
     int (*soft_write)(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e);
     int (*fork)(denoiser **out, denoiser *d, err *e);
@@ -37,6 +39,7 @@ struct pass {
     bool host; /* device memory is host memory */
     int n_rows, n_vocab;
     row_ref *rows;
+    int n_seqs, *lengths;  /* of the sequences */
     int n_unique, *unique; /* logits row of each row */
     float *logits;         /* device memory [n_unique][n_vocab] */
     k_row_stats *stats;    /* device memory [n_unique] */
@@ -46,7 +49,7 @@ struct pass {
     k_top *host_top;
     float *host_logits; /* allocated by the first pass_read */
     bool *read;         /* [n_unique] which rows of host_logits hold something */
-    size_t cap_rows, cap_unique, cap_read, cap_host_stats, cap_host_top, cap_host_logits;
+    size_t cap_rows, cap_lengths, cap_unique, cap_read, cap_host_stats, cap_host_top, cap_host_logits;
     buffer logits_room, stats_room, top_room;
     bool kept;
     void *saved; /* the implementation's; freed by ops->free_saved */

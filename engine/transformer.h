@@ -15,6 +15,7 @@
  *   transformer_forward.c     logits, and what a kept pass saves
  *   transformer_backward.c    gradients on the active rows alone
  *   transformer_restricted.c  row-restricted lookahead
+ *   transformer_attention.c   attention probabilities of one row
  */
 #ifndef TABES_TRANSFORMER_H
 #define TABES_TRANSFORMER_H
@@ -97,6 +98,7 @@ int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
 int tf_backward(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c,
                 err *e) MUST_CHECK;
 int tf_restricted(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e) MUST_CHECK;
+int tf_attention(denoiser *d, const pass *p, int seq, int pos, int layer, float *out, err *e) MUST_CHECK;
 void tf_embedding(const denoiser *d, int32_t token, float *out);
 int tf_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;
 void tf_free_saved(void *saved);

@@ -427,6 +427,7 @@ const denoiser_ops tf_ops = {
     .forward = tf_forward,
     .backward = tf_backward,
     .restricted = tf_restricted,
+    .attention = tf_attention,
     .embedding = tf_embedding,
     .soft_write = tf_soft_write,
     .fork = tf_fork,

@@ -215,6 +215,21 @@ static inline int fake_restricted(denoiser *d, const pass *p, const restricted_r
     return 0;
 }
 
+/* What tests may expect of attention: it falls with the distance from the row, and belongs to no weight. */
+static inline double fake_attention_weight(int r, int j) {
+    return 1.0 / (1 + abs(r - j));
+}
+
+static inline int fake_attention(denoiser *d, const pass *p, int seq, int pos, int layer, float *out,
+                                 err *e) {
+    (void)layer, (void)e;
+    int n = p->lengths[seq], row = denoiser_emit(d, pos);
+    double sum = 0;
+    for (int j = 0; j < n; j++) sum += fake_attention_weight(row, j);
+    for (int j = 0; j < n; j++) out[j] = (float)(fake_attention_weight(row, j) / sum);
+    return 0;
+}
+
 static inline void fake_close(denoiser *d) {
     free(d);
 }
@@ -223,6 +238,7 @@ static inline fake *fake_new(bool shifted, int max_len) {
     static const denoiser_ops ops = {.forward = fake_forward,
                                      .backward = fake_backward,
                                      .restricted = fake_restricted,
+                                     .attention = fake_attention,
                                      .embedding = fake_embedding,
                                      .close = fake_close,
                                      .free_saved = fake_free_saved};

@@ -1,7 +1,7 @@
 /* test_device.c - a device against the CPU on whole networks of random shape: logits, statistics, gradients,
- * soft writes and row-restricted lookahead, in float32 and bfloat16; forks, repeated passes (recorded
- * graphs), and two queues at work at once. TABES_DEVICE names the device; without it there is nothing to
- * compare.
+ * soft writes, row-restricted lookahead and attention, in float32 and bfloat16; forks, repeated passes
+ * (recorded graphs), and two queues at work at once. TABES_DEVICE names the device; without it there is
+ * nothing to compare.
  *
  * Bounds are relative to the largest of a list. float32: 1e-4 for logits, 1e-3 for what is derived from them,
  * as for the vectors. bfloat16 keeps 8 bits, so that each of some 30 roundings along a network's depth moves
@@ -234,6 +234,22 @@ static void compare_restricted(const twins *t, const batch *b, int seq) {
     for (int c = 0; c < 2; c++) CHECK(fabs(x[c] - y[c]) <= (t->wide ? 1e-4 : 0.1) * log(t->V));
 }
 
+/* Probabilities: their distance counts as it is, since a head may spread over all positions. */
+static void compare_attention(const twins *t, const batch *b, int seq) {
+    const denoiser_info *info = denoiser_get_info(t->cpu);
+    int n = b->seqs[seq].n, pos = pick(0, n - 1), layer = pick(0, info->n_layers - 1);
+    float x[6 * MOST], y[6 * MOST];
+    double worst = 0;
+    err e = {0};
+    MUST(denoiser_attention(t->cpu, t->a, seq, pos, layer, x, &e), &e);
+    MUST(denoiser_attention(t->dev, t->b, seq, pos, layer, y, &e), &e);
+    for (int i = 0; i < info->n_heads * n; i++) {
+        double off = fabs((double)x[i] - (double)y[i]);
+        if (!(off <= worst)) worst = off;
+    }
+    CHECK(worst <= (t->wide ? 1e-4 : 4e-2));
+}
+
 static void compare_shape(int round, k_precision precision) {
     synthetic_shape s = random_shape(round);
     twins t = open_twins(&s, precision);
@@ -247,6 +263,7 @@ static void compare_shape(int round, k_precision precision) {
         for (int seq = 0; seq < b.q.n_seqs; seq++) {
             compare_backward(&t, &b, seq);
             compare_restricted(&t, &b, seq);
+            compare_attention(&t, &b, seq);
         }
         compare_soft(&t);
     }
