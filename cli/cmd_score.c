@@ -1,7 +1,8 @@
 /* cmd_score.c - the scores of one state, every number of them, for scripts and for the curious.
  *
  * The state gets one forward pass; the chosen policy scores it as a session would, and the optional parts
- * (other triples, influence, truth) are computed over the policy's own candidates from that same pass.
+ * (other triples, influence, attention, truth) are computed over the policy's own candidates from that same
+ * pass.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,8 @@ const command cmd_score = {
         "      --logits            add the logits of the masked rows, mask column left out (with --json)\n"
         "      --influence         add D[j][i], how much settling candidate i lowers the entropy at j (with "
         "--json)\n"
+        "      --attention LAYER   add the attention of every candidate's row in a layer, 0 the first:\n"
+        "                          [candidate][head][position] (with --json)\n"
         "      --truth             add the true relaxed and the expected discrete reduction of every "
         "candidate\n"
         "      --samples N         draws per candidate of --truth above 1024 ids (default 64)\n" HELP_SEED
@@ -262,6 +265,23 @@ static int add_influence(scores *s, err *e) {
     return score_influence(&s->dec.state, s->cand, s->rec->n_cand, s->soft, s->D, &s->dec.cost, e);
 }
 
+/* Of the rows that predict the candidates. */
+static int add_attention(scores *s, err *e) {
+    const denoiser_info *info = denoiser_get_info(s->m.d);
+    size_t each = (size_t)info->n_heads * (size_t)s->n_tokens;
+    int64_t layer;
+    int rc = cli_parse_int(s->attention_text, "--attention", 0, info->n_layers - 1, &layer, e);
+    if (rc) return rc;
+    s->layer = (int)layer;
+    s->attention = take(s, (size_t)s->rec->n_cand * each, sizeof *s->attention, e);
+    if (!s->attention) return ERR_NO_MEMORY;
+    for (int i = 0; i < s->rec->n_cand && !rc; i++) {
+        float *out = s->attention + (size_t)i * each;
+        rc = denoiser_attention(s->m.d, s->p, 0, s->rec->cand[i], s->layer, out, e);
+    }
+    return rc;
+}
+
 static int add_truth(scores *s, err *e) {
     size_t n = (size_t)s->rec->n_cand;
     s->soft_red = take(s, n, sizeof *s->soft_red, e);
@@ -282,6 +302,7 @@ static int compute(scores *s, err *e) {
     if (!rc) rc = add_triples(s, e);
     if (!rc && s->logits) rc = pass_read(s->p, NULL, 0, e);
     if (!rc && s->influence) rc = add_influence(s, e);
+    if (!rc && s->attention_text) rc = add_attention(s, e);
     if (!rc && s->truth) rc = add_truth(s, e);
     return rc;
 }
@@ -297,10 +318,15 @@ static int check_usage(const scores *s) {
 
 static int score_main(int argc, char **argv) {
     scores s = {.args = {.default_policies = "boe"}};
-    const cli_extra extra[] = {{"tokens", 0, &s.tokens_text, NULL}, {"t", 0, &s.t_text, NULL},
-                               {"tis", 0, &s.tis_text, NULL},       {"samples", 0, &s.samples_text, NULL},
-                               {"logits", 0, NULL, &s.logits},      {"influence", 0, NULL, &s.influence},
-                               {"truth", 0, NULL, &s.truth},        {0}};
+    const cli_extra extra[] = {{"tokens", 0, &s.tokens_text, NULL},
+                               {"t", 0, &s.t_text, NULL},
+                               {"tis", 0, &s.tis_text, NULL},
+                               {"samples", 0, &s.samples_text, NULL},
+                               {"logits", 0, NULL, &s.logits},
+                               {"influence", 0, NULL, &s.influence},
+                               {"attention", 0, &s.attention_text, NULL},
+                               {"truth", 0, NULL, &s.truth},
+                               {0}};
     unsigned groups = CLI_MODEL | CLI_PROMPT | CLI_POLICY | CLI_SEED | CLI_JSON | CLI_QUIET;
     int code = cli_parse(&s.args, &cmd_score, groups, extra, argc, argv);
     if (code < 0) code = check_usage(&s);

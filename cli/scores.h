@@ -16,7 +16,7 @@ typedef struct triple_result {
 
 typedef struct scores {
     cli_args args;
-    const char *tokens_text, *t_text, *tis_text, *samples_text;
+    const char *tokens_text, *t_text, *tis_text, *samples_text, *attention_text;
     bool logits, influence, truth;
     model m;
     int32_t *tokens;
@@ -24,12 +24,13 @@ typedef struct scores {
     pass *p;
     step_record *rec;
     decision dec;
-    int samples;
+    int samples, layer; /* layer: of the attention */
 
     /* Over candidates; in rec->mem. cand: indices into masked. */
     int *cand;
     float *soft;
     double *gate, *delta_norm, *self, *D, *soft_red, *hard_red, *hard_se;
+    float *attention; /* [n_cand][n_heads][n_tokens] */
     bool enumerated;
     triple_result triples[MAX_TRIPLES];
     int n_triples;

@@ -27,6 +27,23 @@ static void doc_matrix(doc *j, const char *key, const double *m, int rows, int c
     doc_end(j);
 }
 
+static void doc_attention(doc *j, const scores *s) {
+    int heads = denoiser_get_info(s->m.d)->n_heads;
+    const float *p = s->attention;
+    doc_int(j, "attention_layer", s->layer);
+    doc_array(j, "attention");
+    for (int i = 0; i < s->rec->n_cand; i++) {
+        doc_array(j, NULL);
+        for (int h = 0; h < heads; h++, p += s->n_tokens) {
+            doc_array(j, NULL);
+            for (int k = 0; k < s->n_tokens; k++) doc_float(j, NULL, p[k]);
+            doc_end(j);
+        }
+        doc_end(j);
+    }
+    doc_end(j);
+}
+
 static void doc_truth(doc *j, const scores *s) {
     int n = s->rec->n_cand;
     doc_reals(j, "reduction_soft", s->soft_red, n);
@@ -67,6 +84,7 @@ int scores_print_json(const scores *s, err *e) {
     doc_end(&j);
     doc_reals(&j, "self_row_local", s->self, r->n_cand);
     if (s->D) doc_matrix(&j, "influence", s->D, r->n_masked, r->n_cand);
+    if (s->attention) doc_attention(&j, s);
     if (s->truth) doc_truth(&j, s);
     doc_real(&j, "lambda_t", r->lambda_t);
     doc_real(&j, "h_t", r->h_t);

@@ -87,6 +87,8 @@ def bad_tokens(c):
         refused(c, ["score", "-m", LLADA, "--tokens", text], needle)
     refused(c, ["score", "-m", LLADA, "--tokens", "[1,2,3]"], "nothing to score")
     refused(c, ["score", "-m", LLADA, "--tokens", "[]"], "nothing to score")
+    for layer in ("3", "-1", "last", ""):
+        refused(c, SCORE + ["--attention", layer], "--attention: ")
     refused(c, ["score", "-m", LLADA, "--tokens", json.dumps([47] * 257)], "context")
     refused(c, ["run", "-m", LLADA, "--prompt-tokens", "[1,2]", "--length", 0], "nothing to generate")
     refused(c, ["run", "-m", LLADA, "--prompt-tokens", "[1,2]", "--length", 255], "256")

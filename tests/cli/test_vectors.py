@@ -74,6 +74,27 @@ def check_score(c, name, got):
     near(c, f"{name}: score", got["score"], want)
 
 
+def check_attention(c, model, name, case, rows):
+    """Those of the saved rows that predict masked positions: with --rho 1 every mask is a candidate."""
+    compared = 0
+    for layer in sorted({r["layer"] for r in rows}):
+        code, out, message = tabes("score", "-m", model, *DEVICE, "--tokens", json.dumps(case["tokens"]), "--rho", 1,
+                                   "--attention", layer, "--json")
+        if not c.check(code == 0, f"{name}: --attention {layer}: exit code {code}: {message}"):
+            continue
+        got = json.loads(out)
+        c.check(got["attention_layer"] == layer and got["candidates"] == case["masked"], f"{name}: attention's candidates")
+        for row in rows:
+            if row["layer"] != layer or row["pos"] not in got["candidates"]:
+                continue
+            compared += 1
+            heads = got["attention"][got["candidates"].index(row["pos"])]
+            off = max(abs(g - w) for have, want in zip(heads, row["attention"]) for g, w in zip(have, want))
+            c.check(len(heads) == len(row["attention"]) and len(heads[0]) == len(case["tokens"]) and off <= 1e-4,
+                    f"{name}: attention of layer {layer}, position {row['pos']}: off by {off:.1e}")
+    c.check(compared > 0, f"{name}: no row of attention was compared")
+
+
 def check_decode(c, model, name, d, folder):
     record = os.path.join(folder, "run.jsonl")
     args = ["run", "-m", model, *DEVICE, "--prompt-tokens", json.dumps(d["prompt"]), "--length", d["gen_length"], "--steps",
@@ -100,8 +121,11 @@ def check_decode(c, model, name, d, folder):
 def check_model(c, model, name, folder):
     with open(f"{VECTORS}/{name}/cases.json") as f:
         saved = json.load(f)
+    with open(f"{VECTORS}/{name}/attention.json") as f:
+        attention = json.load(f)
     for i, case in enumerate(saved["cases"]):
         check_case(c, model, f"{name} case {i}", case, name == "dream")
+        check_attention(c, model, f"{name} case {i}", case, [r for r in attention if r["case"] == i])
     for i, d in enumerate(saved["decodes"]):
         check_decode(c, model, f"{name} decode {i} ({d['policy']})", d, folder)
 
