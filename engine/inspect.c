@@ -68,9 +68,8 @@ int inspect_influence(inspecting *x, err *e) {
 
 int session_inspect(session *s, const inspect_req *q, const inspection **out, err *e) {
     static int (*const looks[N_INSPECT])(inspecting *, err *) = {
-        [INSPECT_INFLUENCE] = inspect_influence,
-        [INSPECT_TRUTH] = inspect_truth,
-        [INSPECT_RANKS] = inspect_ranks,
+        [INSPECT_INFLUENCE] = inspect_influence, [INSPECT_TRUTH] = inspect_truth,
+        [INSPECT_RANKS] = inspect_ranks,         [INSPECT_ATTENTION] = inspect_attention,
         [INSPECT_LOCK_IN] = inspect_lock_in,
     };
     *out = NULL;

@@ -205,9 +205,7 @@ static void test_changes_nothing(void **state) {
     fake *f = fake_new(false, 64);
     session *s = open_session(f, "boe", NULL);
     const step_record *before = propose(s);
-    for (int k = 0; k < N_INSPECT; k++) {
-        if (k != INSPECT_ATTENTION) inspection_unref(look(s, (inspect_kind)k));
-    }
+    for (int k = 0; k < N_INSPECT; k++) inspection_unref(look(s, (inspect_kind)k));
     const step_record *after = propose(s);
     CHECK(session_step_index(s) == 0 && before->n_cand == after->n_cand &&
           before->n_writes == after->n_writes);
@@ -227,8 +225,7 @@ static void test_cancel(void **state) {
     for (int k = 0; k < N_INSPECT; k++) {
         const inspection *x;
         err e = {0};
-        if (k == INSPECT_LOCK_IN || k == INSPECT_ATTENTION)
-            continue; /* nothing is written, nothing is computed */
+        if (k == INSPECT_LOCK_IN) continue; /* nothing is written, nothing is computed */
         CHECK(session_inspect(s, &(inspect_req){.kind = (inspect_kind)k}, &x, &e) == ERR_CANCELLED && !x);
     }
     session_close(s);
