@@ -2,8 +2,9 @@
  * other dot, C dashes, D one dot in five, so that they differ without colour. ASCII draws 'a' to 'd', and '*'
  * where lines meet. */
 #include "tui/view.h"
+#include "tui/views/dots.h"
 
-enum { AXIS = 7, DOTS_X = 2, DOTS_Y = 4 };
+enum { AXIS = 7 };
 
 typedef struct plot {
     rect r; /* of the dots */
@@ -36,22 +37,9 @@ static int dot_y(const plot *k, double v) {
 }
 
 static void put_dot(const app *a, cells *g, const plot *k, int i, int x, int y) {
-    static const unsigned char bits[DOTS_Y][DOTS_X] = {
-        {0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-    cell *c = &g->at[(k->r.y + y / DOTS_Y) * g->cols + k->r.x + x / DOTS_X];
     style own = run_look(a, i);
     own.attr = 0;
-    if (g->ascii) {
-        uint32_t own_sign = (uint32_t)('a' + i);
-        bool other = c->cp[0] == '*' || (c->cp[0] >= 'a' && c->cp[0] <= 'd' && c->cp[0] != own_sign);
-        c->cp[0] = other ? '*' : own_sign;
-        c->look = own;
-        return;
-    }
-    bool shared = c->cp[0] > 0x2800 && c->cp[0] <= 0x28FF && c->look.fg != own.fg;
-    uint32_t old = c->cp[0] >= 0x2800 && c->cp[0] <= 0x28FF ? c->cp[0] : 0x2800;
-    c->cp[0] = old | bits[y % DOTS_Y][x % DOTS_X];
-    if (!shared) c->look = own;
+    dots_put(g, k->r, x, y, (dot){own, (uint32_t)('a' + i), '*'});
 }
 
 /* Is the dot in column x of the line of pane i drawn? */
