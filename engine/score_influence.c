@@ -1,4 +1,5 @@
 /* score_influence.c - who settles whom: one seed per masked row, all over the same saved pass. */
+#include <math.h>
 #include <string.h>
 
 #include "engine/score_impl.h"
@@ -32,11 +33,24 @@ static int influence(scoring *c, double *D, err *e) {
     return rc;
 }
 
+static int check_finite(const scoring *c, const double *D, err *e) {
+    const score_state *s = c->s;
+    for (int j = 0; j < s->n_masked; j++) {
+        for (int i = 0; i < c->n; i++) {
+            if (!isfinite(D[j * c->n + i]))
+                return err_set(e, ERR_BAD_FORMAT, "the influence of position %d on %d is not a number",
+                               c->pos[i], s->masked[j]);
+        }
+    }
+    return 0;
+}
+
 int score_influence(const score_state *s, const int *cand, int n_cand, const float *soft, double *D,
                     score_cost *cost, err *e) {
     scoring c;
     int rc = scoring_init(&c, s, cand, n_cand, soft, cost, e);
     if (!rc) rc = influence(&c, D, e);
+    if (!rc) rc = check_finite(&c, D, e);
     scoring_release(&c);
     return rc;
 }
