@@ -94,6 +94,21 @@ static int wear_theme(app *a, const char *rest, unsigned *flags, err *e) {
     return app_wear_theme(a, rest, flags, e);
 }
 
+static int choose_head(app *a, const char *rest, unsigned *flags, err *e) {
+    bool mean = !strcmp(rest, "mean");
+    int n = -1, rc = mean ? 0 : parse_count(rest, "attention-head N or attention-head mean", &n, e);
+    if (!rc) rc = app_look_at_head(a, n, e);
+    *flags |= APP_REDRAW;
+    return rc;
+}
+
+static int choose_layer(app *a, const char *rest, unsigned *flags, err *e) {
+    int n = 0, rc = parse_count(rest, "attention-layer N", &n, e);
+    if (!rc) rc = app_look_at_layer(a, n, e);
+    *flags |= APP_REDRAW;
+    return rc;
+}
+
 static int mark_letter(const char *rest, int *out, err *e) {
     if (*rest < 'a' || *rest > 'z' || rest[1])
         return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected a letter of a to z", rest);
@@ -131,6 +146,10 @@ const app_command app_commands[] = {
     {"mark", "mark a..z", "mark this state and position", false, WORDS_NONE, set_mark},
     {"mark-go", "mark-go a..z", "go to a mark", false, WORDS_NONE, go_mark},
     {"note", "note TEXT", "words about the step shown", false, WORDS_NONE, note_step},
+    {"attention-layer", "attention-layer N", "where the cursor looks, layers from 0", false, WORDS_NONE,
+     choose_layer},
+    {"attention-head", "attention-head N | attention-head mean", "whose attention is shown", false,
+     WORDS_NONE, choose_head},
     {"pane-add", "pane-add [POLICY]", "one more pane from the same start", true, WORDS_POLICIES, add_pane},
     {"policy", "policy NAME", "from the state shown on", true, WORDS_POLICIES, command_policy},
     {"set", "set PARAMETER VALUE", "from the state shown on", true, WORDS_PARAMS, command_set},

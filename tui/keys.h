@@ -34,6 +34,7 @@ typedef enum key_group {
     GROUP_TIME,
     GROUP_POSITION,
     GROUP_LOOK,
+    GROUP_WHY,
     GROUP_EDIT,
     GROUP_RUN,
     GROUP_PROGRAM,

@@ -1,5 +1,6 @@
 /* look_values.c - what looks say about one position, for colourings and lists. */
 #include <math.h>
+#include <stdlib.h>
 
 #include "tui/app.h"
 
@@ -20,15 +21,25 @@ bool looks_influence(const app *a, int i, int pos, double *v) {
     return true;
 }
 
-double looks_influence_clip(const app *a, int i) {
-    const inspection *x = a->looks.shown[i][INSPECT_INFLUENCE];
-    double top = 0;
-    for (int j = 0; x && j < x->influence.n; j++) {
-        for (int k = 0; k < x->influence.n; k++) {
-            if (j != k) top = fmax(top, fabs(x->influence.D[j * x->influence.n + k]));
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* 95th percentile of |D| off the diagonal: a few entries are many times the others. */
+static double influence_clip(const influence_view *f) {
+    size_t n = (size_t)f->n, count = 0;
+    double *all = n > 1 ? malloc(n * (n - 1) * sizeof *all) : NULL;
+    if (!all) return 0;
+    for (size_t j = 0; j < n; j++) {
+        for (size_t k = 0; k < n; k++) {
+            if (j != k) all[count++] = fabs(f->D[j * n + k]);
         }
     }
-    return top;
+    qsort(all, count, sizeof *all, ascending);
+    double clip = all[(size_t)(0.95 * (double)(count - 1))];
+    free(all);
+    return clip;
 }
 
 static double attention_at(const attention_view *t, int head, int pos) {
@@ -45,11 +56,14 @@ bool looks_attention(const app *a, int i, int pos, double *v) {
     return true;
 }
 
-double looks_attention_top(const app *a, int i) {
-    const inspection *x = a->looks.shown[i][INSPECT_ATTENTION];
-    double top = 0;
-    for (int k = 0; x && k < x->attention.n; k++) top = fmax(top, attention_at(&x->attention, a->looks.head, k));
-    return top;
+void looks_measure(app *a, int i) {
+    looks *l = &a->looks;
+    const inspection *f = l->shown[i][INSPECT_INFLUENCE], *t = l->shown[i][INSPECT_ATTENTION];
+    if (l->clip_key[i] != (f ? f->key : 0)) l->clip[i] = f ? influence_clip(&f->influence) : 0;
+    l->clip_key[i] = f ? f->key : 0;
+    l->top[i] = 0;
+    for (int k = 0; t && k < t->attention.n; k++)
+        l->top[i] = fmax(l->top[i], attention_at(&t->attention, l->head, k));
 }
 
 bool looks_lock_in(const app *a, int i, int pos, double *p, bool *disagrees) {

@@ -1,9 +1,12 @@
-/* look_verbs.c - keys and commands that open a closer look. The same key again goes back to inspector and state. */
+/* look_verbs.c - keys and commands that open a closer look. The same key again goes back to inspector and
+ * state. */
 #include "tui/app.h"
+
+static const char no_model[] = "this asks the model, and a recording has none: tabes replay FILE -m MODEL";
 
 static bool refuse(app *a) {
     if (looks_possible(a)) return false;
-    app_say(a, "this asks the model, and a recording has none: tabes replay FILE -m MODEL");
+    app_complain(a, "%s", no_model);
     return true;
 }
 
@@ -23,11 +26,13 @@ unsigned app_look_influence(app *a, int count) {
     bool open = a->tab == TAB_INFLUENCE && a->layer == LAYER_INFLUENCE;
     if (open && !a->looks.settled_by) {
         a->looks.settled_by = true;
+        a->looks.given_up = 0;
         app_say(a, "colouring: who settles the cursor; again: back");
         return APP_REDRAW;
     }
     a->looks.settled_by = false;
-    return show(a, TAB_INFLUENCE, LAYER_INFLUENCE, "colouring: whom the cursor settles; again: who settles it");
+    return show(a, TAB_INFLUENCE, LAYER_INFLUENCE,
+                "colouring: whom the cursor settles; again: who settles it");
 }
 
 unsigned app_look_truth(app *a, int count) {
@@ -50,21 +55,37 @@ unsigned app_look_scores(app *a, int count) {
     return show(a, TAB_SCORES, N_LAYERS, "the parts of the score, and every policy's rank");
 }
 
+static void open_attention(app *a) {
+    a->tab = TAB_ATTENTION;
+    a->layer = LAYER_ATTENTION;
+    a->looks.given_up = 0;
+}
+
+int app_look_at_layer(app *a, int n, err *e) {
+    if (!looks_possible(a)) return err_set(e, ERR_BAD_ARGUMENT, "%s", no_model);
+    int last = denoiser_get_info(a->looking)->n_layers - 1;
+    if (n < 0 || n > last) return err_set(e, ERR_BAD_ARGUMENT, "layer %d, expected 0..%d", n, last);
+    a->looks.layer = n;
+    open_attention(a);
+    return 0;
+}
+
 unsigned app_look_attention(app *a, int count) {
-    if (count) {
-        if (refuse(a)) return APP_REDRAW;
-        int n = denoiser_get_info(a->looking)->n_layers;
-        if (count > n) {
-            app_complain(a, "layer %d of %d", count, n);
-            return APP_REDRAW;
-        }
-        a->looks.layer = count - 1;
-        a->tab = TAB_ATTENTION;
-        a->layer = LAYER_ATTENTION;
-        a->looks.given_up = 0;
-        return APP_REDRAW;
-    }
-    return show(a, TAB_ATTENTION, LAYER_ATTENTION, "where the cursor looks; { and } take another head, 2va layer 2");
+    err e = {0};
+    if (!count)
+        return show(a, TAB_ATTENTION, LAYER_ATTENTION,
+                    "where the cursor looks; { and } take another head, 2va layer 2");
+    if (app_look_at_layer(a, count, &e)) app_complain(a, "%s", e.msg);
+    return APP_REDRAW;
+}
+
+int app_look_at_head(app *a, int head, err *e) {
+    if (!looks_possible(a)) return err_set(e, ERR_BAD_ARGUMENT, "%s", no_model);
+    int n = denoiser_get_info(a->looking)->n_heads;
+    if (head < -1 || head >= n) return err_set(e, ERR_BAD_ARGUMENT, "head %d, expected 0..%d", head, n - 1);
+    a->looks.head = head;
+    open_attention(a);
+    return 0;
 }
 
 /* Heads follow one another: the mean of a layer, its heads, the mean of the next layer. */
@@ -76,9 +97,7 @@ static unsigned move_head(app *a, int by) {
     at = ((at + by) % all + all) % all;
     a->looks.layer = at / per;
     a->looks.head = at % per - 1;
-    a->tab = TAB_ATTENTION;
-    a->layer = LAYER_ATTENTION;
-    a->looks.given_up = 0;
+    open_attention(a);
     return APP_REDRAW;
 }
 

@@ -39,7 +39,8 @@ static uint64_t key_of(const app *a, const trajectory *t, const session_state *a
     h = mix(h, at->tokens, (size_t)at->n * sizeof *at->tokens);
     if (kind == INSPECT_LOCK_IN) h = mix(h, t->head.start, (size_t)at->n * sizeof *t->head.start);
     if (kind == INSPECT_ATTENTION) h = mix_int(mix_int(h, a->cursor), a->looks.layer);
-    if (kind == INSPECT_TRUTH || kind == INSPECT_RANKS) h = mix_int(mix_setting(h, t, at->setting), at->decoded);
+    if (kind == INSPECT_TRUTH || kind == INSPECT_RANKS)
+        h = mix_int(mix_setting(h, t, at->setting), at->decoded);
     return h ? h : 1;
 }
 
@@ -52,7 +53,8 @@ static const inspection *find(const looks *l, uint64_t key) {
     return NULL;
 }
 
-/* How many of each kind are kept: a matrix is large, a truth check is small and one is wanted for every state. */
+/* How many of each kind are kept: a matrix is large, a truth check is small and one is wanted for every
+ * state. */
 static const int most[N_INSPECT] = {[INSPECT_INFLUENCE] = 64,
                                     [INSPECT_TRUTH] = 4096,
                                     [INSPECT_RANKS] = 256,
@@ -87,6 +89,7 @@ void looks_answer(app *a, worker_event *ev) {
     if (ev->look) keep(l, ev->look);
     if (ev->key != l->key) return; /* of a look that is no longer wanted */
     l->waiting = false;
+    if (ev->look && ev->look->kind == INSPECT_TRUTH && l->whole_run) l->whole_run = --l->run_left > 0;
     if (ev->look || ev->gave_way) return;
     l->given_up = ev->key;
     l->whole_run = false;
@@ -103,10 +106,9 @@ bool looks_possible(const app *a) {
 /* What a pane's canvas and, of the focused pane, the detail view draw from; N_INSPECT: nothing. */
 static inspect_kind wanted(const app *a, int i, int which) {
     static const inspect_kind by_tab[N_TABS] = {
-        [TAB_INSPECTOR] = N_INSPECT,     [TAB_CANDIDATES] = N_INSPECT, [TAB_CHART] = N_INSPECT,
-        [TAB_INFLUENCE] = INSPECT_INFLUENCE, [TAB_TRUTH] = INSPECT_TRUTH,  [TAB_SCORES] = INSPECT_RANKS,
-        [TAB_ATTENTION] = INSPECT_ATTENTION, [TAB_LOCK_IN] = INSPECT_LOCK_IN,
-        [TAB_ORDERS] = N_INSPECT};
+        [TAB_INSPECTOR] = N_INSPECT,         [TAB_CANDIDATES] = N_INSPECT,    [TAB_CHART] = N_INSPECT,
+        [TAB_INFLUENCE] = INSPECT_INFLUENCE, [TAB_TRUTH] = INSPECT_TRUTH,     [TAB_SCORES] = INSPECT_RANKS,
+        [TAB_ATTENTION] = INSPECT_ATTENTION, [TAB_LOCK_IN] = INSPECT_LOCK_IN, [TAB_ORDERS] = N_INSPECT};
     if (which == 0) return i == a->focus ? by_tab[a->tab] : N_INSPECT;
     return a->layer == LAYER_INFLUENCE   ? INSPECT_INFLUENCE
            : a->layer == LAYER_ATTENTION ? INSPECT_ATTENTION
@@ -185,7 +187,6 @@ void looks_give_up(app *a) {
 
 int looks_resolve(app *a, err *e) {
     looks *l = &a->looks;
-    memset(l->shown, 0, sizeof l->shown);
     if (!l->n) return 0;
     for (int i = 0; i < a->n_panes; i++) {
         const pane *p = &a->panes[i];
@@ -194,6 +195,7 @@ int looks_resolve(app *a, err *e) {
         session_state at = session_state_of(p->traj, p->state, tokens);
         for (int k = 0; k < N_INSPECT; k++)
             l->shown[i][k] = find(l, key_of(a, p->traj, &at, (inspect_kind)k));
+        looks_measure(a, i);
         free(tokens);
     }
     return 0;

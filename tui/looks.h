@@ -16,8 +16,11 @@ typedef struct pane pane;
 typedef struct looks {
     const inspection **at; /* oldest first */
     int n;
-    size_t cap;                                           /* private */
+    size_t cap;                                        /* private */
     const inspection *shown[TUI_MAX_PANES][N_INSPECT]; /* of the states shown; NULL: not known; lent */
+    double clip[TUI_MAX_PANES];       /* 95th percentile of |influence| of shown[], the diagonal left out */
+    uint64_t clip_key[TUI_MAX_PANES]; /* private: of which look */
+    double top[TUI_MAX_PANES];        /* the largest attention of shown[], of the head that is chosen */
 
     bool waiting; /* for `key`, since `since` (clock_now) */
     uint64_t key;
@@ -25,10 +28,10 @@ typedef struct looks {
     uint64_t given_up;
     char error[400]; /* why it failed; empty when a person cancelled */
 
-    bool whole_run;       /* truth checks of every state of the focused pane are wanted */
-    int run_left;         /* of them still to be made */
-    bool settled_by;      /* influence: who settles the cursor, rather than whom it settles */
-    int layer, head;      /* attention; head -1: the mean over heads */
+    bool whole_run;  /* truth checks of every state of the focused pane are wanted */
+    int run_left;    /* of them still to be made */
+    bool settled_by; /* influence: who settles the cursor, rather than whom it settles */
+    int layer, head; /* attention; head -1: the mean over heads */
 } looks;
 
 /* Is there a model to look with? */
@@ -47,13 +50,13 @@ void looks_release(looks *l);
 /* The truth check at state n of a pane, or NULL. tokens [n_tokens] is scratch. */
 const inspection *looks_truth_at(const app *a, int i, int n, int32_t *tokens);
 
-/* Signed value of the influence between the cursor and `pos` in the direction that is chosen; false when there
- * is none. clip: the largest such value of the state, the diagonal left out. */
+/* Signed value of the influence between the cursor and `pos` in the direction that is chosen; false when
+ * there is none. */
 bool looks_influence(const app *a, int i, int pos, double *v);
-double looks_influence_clip(const app *a, int i);
 /* Attention from the cursor to `pos`, of the chosen head or the mean over heads. */
 bool looks_attention(const app *a, int i, int pos, double *v);
-double looks_attention_top(const app *a, int i);
+/* Sets clip[i] and top[i]. */
+void looks_measure(app *a, int i);
 /* π(token now there) at a written position with that position masked again. */
 bool looks_lock_in(const app *a, int i, int pos, double *p, bool *disagrees);
 
@@ -62,7 +65,10 @@ unsigned app_look_influence(app *a, int count);
 unsigned app_look_truth(app *a, int count);
 unsigned app_look_run(app *a, int count);
 unsigned app_look_scores(app *a, int count);
-unsigned app_look_attention(app *a, int count); /* with a count: of that layer, from 1 */
+unsigned app_look_attention(app *a, int count); /* with a count: of that layer */
+/* From 0; head -1: the mean. The view opens. */
+int app_look_at_layer(app *a, int n, err *e) MUST_CHECK;
+int app_look_at_head(app *a, int head, err *e) MUST_CHECK;
 unsigned app_look_head_next(app *a, int count);
 unsigned app_look_head_prev(app *a, int count);
 unsigned app_look_lock_in(app *a, int count);

@@ -131,7 +131,8 @@ static int queue_commands(app *a, const tui_opts *o, err *e) {
 /* Commands of files and options, likewise; an error of theirs is shown. */
 static int run_given(loop *l, err *e) {
     int rc = 0;
-    while (!rc && script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_waits(&l->a) && !l->a.playing) {
+    while (!rc && script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_waits(&l->a) &&
+           !l->a.playing) {
         err bad = {0};
         if (script_step(&l->a, &l->flags, &bad)) app_complain(&l->a, "%s", bad.msg);
         obey(l);

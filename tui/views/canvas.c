@@ -8,6 +8,7 @@
 typedef struct place {
     int pos;
     bool masked, prompt, fresh, candidate, next, differs, found;
+    bool doubted;                /* written, and the model would now write another token */
     bool forced, pinned, banned; /* a person's doing */
     double x;                    /* place on the layer's ramp */
     bool scored;                 /* the layer has a value here */
@@ -24,6 +25,26 @@ static bool written_by(const step_record *r, int pos) {
     return false;
 }
 
+static double signed_place(double v, double clip) {
+    double x = clip > 0 ? v / clip : 0;
+    return 0.5 + 0.5 * (x < -1 ? -1 : x > 1 ? 1 : x);
+}
+
+/* The same for what a closer look found. */
+static bool look_value(const app *a, int i, int pos, double *x, bool *doubted) {
+    double v;
+    if (a->layer == LAYER_INFLUENCE && looks_influence(a, i, pos, &v)) {
+        *x = signed_place(v, a->looks.clip[i]);
+    } else if (a->layer == LAYER_ATTENTION && looks_attention(a, i, pos, &v)) {
+        *x = a->looks.top[i] > 0 ? v / a->looks.top[i] : 0;
+    } else if (a->layer == LAYER_LOCK_IN && looks_lock_in(a, i, pos, &v, doubted)) {
+        *x = 1 - v;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* Value of a position in the layer, mapped to 0..1; false when it has none. */
 static bool layer_value(const app *a, const pane *p, const step_record *r, int pos, double *x) {
     int k = r ? record_masked_index(r, pos) : -1, by;
@@ -35,7 +56,7 @@ static bool layer_value(const app *a, const pane *p, const step_record *r, int p
         return true;
     case LAYER_TIS:
         if (k < 0 || !record_tis_at(r, pos, &v)) return false;
-        *x = a->tis_clip > 0 ? 0.5 + 0.5 * v / a->tis_clip : 0.5;
+        *x = signed_place(v, a->tis_clip);
         return true;
     case LAYER_ORDER:
         if (!p->rank[pos]) return false;
@@ -78,12 +99,21 @@ static place look_up(const app *a, const pane *p, const step_setting *s, int pos
     at.next = at.masked && written_by(r, pos);
     at.differs = a->diff && a->n_panes > 1 && p->n_differs && p->differs[pos];
     at.found = search_lit(a, (int)(p - a->panes), pos);
-    at.scored = layer_value(a, p, r, pos, &at.x);
+    at.scored =
+        layer_value(a, p, r, pos, &at.x) || look_value(a, (int)(p - a->panes), pos, &at.x, &at.doubted);
     return at;
 }
 
 static ramp layer_ramp(layer l) {
-    return l == LAYER_ENTROPY ? RAMP_ENTROPY : l == LAYER_TIS || l == LAYER_ORDERS ? RAMP_SIGNED : RAMP_SEA;
+    bool sign = l == LAYER_TIS || l == LAYER_ORDERS || l == LAYER_INFLUENCE;
+    return sign ? RAMP_SIGNED : l == LAYER_ENTROPY || l == LAYER_LOCK_IN ? RAMP_ENTROPY : RAMP_SEA;
+}
+
+/* Tokens cannot give way to a shade as masks do: where the ramp has no colours, high values stand out. */
+static unsigned token_attr(const app *a, const place *at) {
+    if (at->masked || (a->layer != LAYER_ATTENTION && a->layer != LAYER_LOCK_IN)) return 0;
+    if (ramp_has_color(&a->pal, layer_ramp(a->layer))) return 0;
+    return at->x >= 0.6 ? ATTR_BOLD | ATTR_REVERSE : at->x >= 0.2 ? ATTR_BOLD : 0;
 }
 
 /* A grid marks differences beside the token (draw_difference); text that flows has no room and is underlined.
@@ -100,8 +130,9 @@ static style place_look(const app *a, const pane *p, const place *at) {
     if (at->scored) {
         unsigned attr = s.attr & ~(unsigned)ATTR_DIM;
         s = look_over(s, ramp_style(&a->pal, layer_ramp(a->layer), at->x));
-        s.attr = attr;
+        s.attr = attr | token_attr(a, at);
     }
+    if (at->doubted) s.attr |= ATTR_UNDER;
     if (at->found) s.attr |= ATTR_REVERSE | ATTR_UNDER;
     if ((at->differs && p->flow.grid < 3) || at->pinned) s.attr |= ATTR_UNDER;
     return s;
@@ -110,7 +141,7 @@ static style place_look(const app *a, const pane *p, const place *at) {
 /* The sign of a masked position. In a layer it repeats the value, so that colour is not needed. */
 static uint32_t mask_sign(const app *a, const place *at) {
     if (layer_ramp(a->layer) == RAMP_SIGNED && at->scored) return ramp_shade(&a->pal, RAMP_SIGNED, at->x);
-    if (a->layer == LAYER_TIS) return 0xB7;
+    if (a->layer == LAYER_TIS || a->layer == LAYER_INFLUENCE) return 0xB7;
     if (at->scored && !ramp_has_color(&a->pal, layer_ramp(a->layer)))
         return ramp_shade(&a->pal, layer_ramp(a->layer), at->x);
     if (at->next) return 0x2593;
@@ -193,10 +224,11 @@ static void draw_difference(const brush *b, const flow_slot *s, style st) {
     cells_char(b->g, b->r.x + s->x, y, 0x2260, mark);
 }
 
-/* What a person did stands right of a grid's token (left of it where slots are narrow) and in the free column
- * of a mask; text that flows has no room, and tells it by attributes alone. */
+/* What a person did, and the sign of a token in doubt, stands right of a grid's token (left of it where slots
+ * are narrow) and in the free column of a mask; text that flows has no room, and tells it by attributes
+ * alone. */
 static void draw_hand(const brush *b, const flow_slot *s, const place *at, style st) {
-    uint32_t sign = at->pinned ? '#' : at->banned ? 0xD7 : at->forced ? '*' : 0;
+    uint32_t sign = at->doubted ? '?' : at->pinned ? '#' : at->banned ? 0xD7 : at->forced ? '*' : 0;
     int y = row_of(b, s->y), grid = b->p->flow.grid;
     if (!sign || y < 0 || s->w < 2 || (!grid && !at->masked)) return;
     style mark = look(b->a, STYLE_PINNED);

@@ -75,6 +75,38 @@ static void draw_orders(const app *a, cells *g, int x, rect r) {
     if (x + cells_measure(known) <= end) cells_text(g, x, r.y, end, dim, known);
 }
 
+static void draw_influence(const app *a, cells *g, int x, rect r) {
+    style dim = look(a, STYLE_DIM);
+    double clip = a->looks.shown[a->focus][INSPECT_INFLUENCE] ? a->looks.clip[a->focus] : 0;
+    int end = rect_end(r);
+    x = cells_printf(g, x, r.y, end, dim, a->looks.settled_by ? "who settles %d  " : "whom %d settles  ",
+                     a->cursor);
+    if (clip > 0) x = cells_printf(g, x, r.y, end, dim, "%.3g ", -clip);
+    x = draw_ramp(a, g, x, r.y, RAMP_SIGNED);
+    if (clip > 0) x = cells_printf(g, x, r.y, end, dim, " %+.3g nats, clipped at 95 %%", clip);
+    cells_text(g, x, r.y, end, dim, "   \u00B7 no value");
+}
+
+static void draw_attention(const app *a, cells *g, int x, rect r) {
+    style dim = look(a, STYLE_DIM);
+    const looks *l = &a->looks;
+    char head[32] = "mean of its heads";
+    int end = rect_end(r);
+    if (l->head >= 0) snprintf(head, sizeof head, "head %d", l->head);
+    x = cells_text(g, x, r.y, end, dim, "attention  0 ");
+    x = draw_ramp(a, g, x, r.y, RAMP_SEA);
+    cells_printf(g, x, r.y, end, dim, " %.3f of 1   from %d, layer %d, %s", l->top[a->focus], a->cursor,
+                 l->layer, head);
+}
+
+static void draw_lock_in(const app *a, cells *g, int x, rect r) {
+    style dim = look(a, STYLE_DIM);
+    x = cells_text(g, x, r.y, rect_end(r), dim, "lock-in  p of the token there now 1 ");
+    x = draw_ramp(a, g, x, r.y, RAMP_ENTROPY);
+    x = cells_text(g, x, r.y, rect_end(r), dim, " 0   ");
+    item(a, g, x, r, STYLE_DIFFER, "?", "another is likelier (underlined)");
+}
+
 static void draw_layer(const app *a, cells *g, int x, rect r) {
     const pane *p = app_pane(a, a->focus);
     style dim = look(a, STYLE_DIM);
@@ -91,6 +123,12 @@ static void draw_layer(const app *a, cells *g, int x, rect r) {
                      a->tis_clip, tis_names(a, names, sizeof names));
     } else if (a->layer == LAYER_TIS) {
         cells_text(g, x, r.y, end, dim, "TIS  nothing is scored   \u00B7 not scored");
+    } else if (a->layer == LAYER_INFLUENCE) {
+        draw_influence(a, g, x, r);
+    } else if (a->layer == LAYER_ATTENTION) {
+        draw_attention(a, g, x, r);
+    } else if (a->layer == LAYER_LOCK_IN) {
+        draw_lock_in(a, g, x, r);
     } else if (a->layer == LAYER_ORDERS) {
         draw_orders(a, g, x, r);
     } else if (a->layer == LAYER_ORDER) {
