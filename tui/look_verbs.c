@@ -45,6 +45,7 @@ unsigned app_look_run(app *a, int count) {
     if (refuse(a)) return APP_REDRAW;
     a->tab = TAB_TRUTH;
     a->looks.whole_run = true;
+    a->looks.run_left = pane_states(app_pane(a, a->focus)); /* counted once it begins */
     a->looks.given_up = 0;
     app_say(a, "checking every state of pane %c; Ctrl-c stops", 'A' + a->focus);
     return APP_REDRAW;

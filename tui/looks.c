@@ -84,12 +84,36 @@ void looks_release(looks *l) {
     *l = (looks){0};
 }
 
+/* States of the focused pane without a truth check, into run_left; the first of them from the one shown on,
+ * or -1. */
+static int count_unchecked(app *a, int32_t *tokens) {
+    const pane *p = &a->panes[a->focus];
+    int states = pane_states(p) + 1, missing = 0, first = -1;
+    for (int k = 0; k < states; k++) {
+        int n = (p->state + k) % states;
+        const step_record *r = trajectory_record_at(p->traj, n);
+        if (!r || r->kind != STEP_DECODE || looks_truth_at(a, a->focus, n, tokens)) continue;
+        missing++;
+        if (first < 0) first = n;
+    }
+    a->looks.run_left = missing;
+    a->looks.whole_run &= missing > 0;
+    return first;
+}
+
+static void count_run(app *a) {
+    int n = app_positions(a);
+    int32_t *tokens = a->looks.whole_run && n ? mem_new((size_t)n, sizeof *tokens) : NULL;
+    if (tokens) count_unchecked(a, tokens);
+    free(tokens);
+}
+
 void looks_answer(app *a, worker_event *ev) {
     looks *l = &a->looks;
     if (ev->look) keep(l, ev->look);
     if (ev->key != l->key) return; /* of a look that is no longer wanted */
     l->waiting = false;
-    if (ev->look && ev->look->kind == INSPECT_TRUTH && l->whole_run) l->whole_run = --l->run_left > 0;
+    if (ev->look) count_run(a);
     if (ev->look || ev->gave_way) return;
     l->given_up = ev->key;
     l->whole_run = false;
@@ -140,21 +164,9 @@ static bool post(app *a, int i, int n, inspect_kind kind, int32_t *tokens) {
     return true;
 }
 
-/* States without a truth check, from the one shown on. */
 static bool post_run(app *a, int32_t *tokens) {
-    const pane *p = &a->panes[a->focus];
-    int states = pane_states(p) + 1, missing = 0, first = -1;
-    for (int k = 0; k < states; k++) {
-        int n = (p->state + k) % states;
-        const step_record *r = trajectory_record_at(p->traj, n);
-        if (!r || r->kind != STEP_DECODE || looks_truth_at(a, a->focus, n, tokens)) continue;
-        missing++;
-        if (first < 0) first = n;
-    }
-    a->looks.run_left = missing;
-    if (missing) return post(a, a->focus, first, INSPECT_TRUTH, tokens);
-    a->looks.whole_run = false;
-    return false;
+    int first = count_unchecked(a, tokens);
+    return first >= 0 && post(a, a->focus, first, INSPECT_TRUTH, tokens);
 }
 
 static bool post_wanted(app *a, int32_t *tokens) {
