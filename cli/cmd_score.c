@@ -33,14 +33,17 @@ const command cmd_score = {
         "      --attention LAYER   add the attention of every candidate's row in a layer, 0 the first:\n"
         "                          [candidate][head][position] (with --json)\n"
         "      --truth             add the true relaxed and the expected discrete reduction of every "
-        "candidate\n"
+        "candidate,\n"
+        "                          rank correlations of TIS with them, and which choices are stable by an "
+        "estimated\n"
+        "                          bound of Corollary 3.2\n"
         "      --samples N         draws per candidate of --truth above 1024 ids (default 64)\n" HELP_SEED
             HELP_JSON HELP_QUIET,
     .policy_flags = true,
     .run = score_main,
 };
 
-enum { DEFAULT_SAMPLES = 64, ENUMERATED_VOCAB = 1024 };
+enum { DEFAULT_SAMPLES = 64 };
 
 /* The state ------------------------------------------------------------- */
 
@@ -59,14 +62,14 @@ static int read_tokens(scores *s, err *e) {
     return 0;
 }
 
-static void *take(scores *s, size_t n, size_t size, err *e) {
+void *scores_new(scores *s, size_t n, size_t size, err *e) {
     void *p = arena_new(&s->rec->mem, n, size);
     if (!p) err_set(e, ERR_NO_MEMORY, "out of memory");
     return p;
 }
 
 static int forward(scores *s, const int *masked, int n_masked, err *e) {
-    row_ref *rows = take(s, (size_t)n_masked, sizeof *rows, e);
+    row_ref *rows = scores_new(s, (size_t)n_masked, sizeof *rows, e);
     if (!rows) return ERR_NO_MEMORY;
     for (int i = 0; i < n_masked; i++) rows[i] = (row_ref){0, masked[i]};
     const sequence seq = {s->tokens, s->n_tokens};
@@ -80,10 +83,10 @@ static int forward(scores *s, const int *masked, int n_masked, err *e) {
 /* What the forward pass knows, into the record. */
 static int fill_known(scores *s, int n, err *e) {
     step_record *r = s->rec;
-    double *entropy = take(s, (size_t)n, sizeof *entropy, e),
-           *confidence = take(s, (size_t)n, sizeof *confidence, e),
-           *margin = take(s, (size_t)n, sizeof *margin, e);
-    int32_t *argmax = take(s, (size_t)n, sizeof *argmax, e);
+    double *entropy = scores_new(s, (size_t)n, sizeof *entropy, e),
+           *confidence = scores_new(s, (size_t)n, sizeof *confidence, e),
+           *margin = scores_new(s, (size_t)n, sizeof *margin, e);
+    int32_t *argmax = scores_new(s, (size_t)n, sizeof *argmax, e);
     if (!entropy || !confidence || !margin || !argmax) return ERR_NO_MEMORY;
     r->entropy = entropy;
     r->confidence = confidence;
@@ -109,7 +112,7 @@ static int open_state(scores *s, err *e) {
                        info->max_len);
     }
     s->rec = record_new();
-    int *masked = s->rec ? take(s, (size_t)s->n_tokens, sizeof *masked, e) : NULL;
+    int *masked = s->rec ? scores_new(s, (size_t)s->n_tokens, sizeof *masked, e) : NULL;
     if (!masked) return err_set(e, ERR_NO_MEMORY, "out of memory");
     int n = 0;
     for (int i = 0; i < s->n_tokens; i++) {
@@ -171,11 +174,11 @@ static int fill_candidates(scores *s, err *e) {
     const step_record *r = s->rec;
     const denoiser_info *info = denoiser_get_info(s->m.d);
     size_t n = (size_t)r->n_cand;
-    s->cand = take(s, n, sizeof *s->cand, e);
-    s->gate = take(s, n, sizeof *s->gate, e);
-    s->delta_norm = take(s, n, sizeof *s->delta_norm, e);
-    s->self = take(s, n, sizeof *s->self, e);
-    s->soft = take(s, n * (size_t)info->d_model, sizeof *s->soft, e);
+    s->cand = scores_new(s, n, sizeof *s->cand, e);
+    s->gate = scores_new(s, n, sizeof *s->gate, e);
+    s->delta_norm = scores_new(s, n, sizeof *s->delta_norm, e);
+    s->self = scores_new(s, n, sizeof *s->self, e);
+    s->soft = scores_new(s, n * (size_t)info->d_model, sizeof *s->soft, e);
     if (!s->cand || !s->gate || !s->delta_norm || !s->self || !s->soft) return ERR_NO_MEMORY;
     for (int i = 0; i < r->n_cand; i++) {
         s->cand[i] = record_masked_index(r, r->cand[i]);
@@ -198,7 +201,7 @@ static int add_triple(scores *s, score_triple t, err *e) {
     const param_set *params = &s->args.policies[0].params;
     const score_opts o = {.alpha = param_or(params, "alpha", 1.0),
                           .path_points = (int)param_or(params, "path-points", 1.0)};
-    double *tis = take(s, (size_t)s->rec->n_cand, sizeof *tis, e);
+    double *tis = scores_new(s, (size_t)s->rec->n_cand, sizeof *tis, e);
     if (!tis) return ERR_NO_MEMORY;
     int rc = triple_check(t, denoiser_get_info(s->m.d)->shifted, e);
     if (!rc) rc = score_tis(&s->dec.state, t, o, s->cand, s->rec->n_cand, s->soft, tis, &s->dec.cost, e);
@@ -260,7 +263,7 @@ static int add_triples(scores *s, err *e) {
 /* The costly parts ------------------------------------------------------ */
 
 static int add_influence(scores *s, err *e) {
-    s->D = take(s, (size_t)s->rec->n_masked * (size_t)s->rec->n_cand, sizeof *s->D, e);
+    s->D = scores_new(s, (size_t)s->rec->n_masked * (size_t)s->rec->n_cand, sizeof *s->D, e);
     if (!s->D) return ERR_NO_MEMORY;
     return score_influence(&s->dec.state, s->cand, s->rec->n_cand, s->soft, s->D, &s->dec.cost, e);
 }
@@ -273,24 +276,13 @@ static int add_attention(scores *s, err *e) {
     int rc = cli_parse_int(s->attention_text, "--attention", 0, info->n_layers - 1, &layer, e);
     if (rc) return rc;
     s->layer = (int)layer;
-    s->attention = take(s, (size_t)s->rec->n_cand * each, sizeof *s->attention, e);
+    s->attention = scores_new(s, (size_t)s->rec->n_cand * each, sizeof *s->attention, e);
     if (!s->attention) return ERR_NO_MEMORY;
     for (int i = 0; i < s->rec->n_cand && !rc; i++) {
         float *out = s->attention + (size_t)i * each;
         rc = denoiser_attention(s->m.d, s->p, 0, s->rec->cand[i], s->layer, out, e);
     }
     return rc;
-}
-
-static int add_truth(scores *s, err *e) {
-    size_t n = (size_t)s->rec->n_cand;
-    s->soft_red = take(s, n, sizeof *s->soft_red, e);
-    s->hard_red = take(s, n, sizeof *s->hard_red, e);
-    s->hard_se = take(s, n, sizeof *s->hard_se, e);
-    if (!s->soft_red || !s->hard_red || !s->hard_se) return ERR_NO_MEMORY;
-    s->enumerated = denoiser_get_info(s->m.d)->n_vocab <= ENUMERATED_VOCAB;
-    return score_truth(&s->dec.state, s->cand, s->rec->n_cand, s->soft, s->soft_red, s->hard_red, s->hard_se,
-                       s->samples, s->args.seed, &s->dec.cost, e);
 }
 
 static int compute(scores *s, err *e) {
@@ -303,7 +295,7 @@ static int compute(scores *s, err *e) {
     if (!rc && s->logits) rc = pass_read(s->p, NULL, 0, e);
     if (!rc && s->influence) rc = add_influence(s, e);
     if (!rc && s->attention_text) rc = add_attention(s, e);
-    if (!rc && s->truth) rc = add_truth(s, e);
+    if (!rc && s->truth) rc = scores_add_truth(s, e);
     return rc;
 }
 

@@ -12,6 +12,8 @@ enum { MAX_TRIPLES = 32 };
 typedef struct triple_result {
     char name[TRIPLE_NAME];
     const double *tis; /* [n_cand] */
+    /* With --truth: rank correlations with either reduction, NaN where there is none (correlation.h). */
+    double spearman_relaxed, kendall_relaxed, spearman_discrete, kendall_discrete;
 } triple_result;
 
 typedef struct scores {
@@ -29,12 +31,20 @@ typedef struct scores {
     /* Over candidates; in rec->mem. cand: indices into masked. */
     int *cand;
     float *soft;
-    double *gate, *delta_norm, *self, *D, *soft_red, *hard_red, *hard_se;
+    double *gate, *delta_norm, *self, *D, *soft_red, *hard_red, *hard_se, *curvature;
     float *attention; /* [n_cand][n_heads][n_tokens] */
     bool enumerated;
+    double bound; /* the largest curvature: estimates M of Corollary 3.2 */
+    bool *chosen; /* what the policy writes at this state */
     triple_result triples[MAX_TRIPLES];
     int n_triples;
 } scores;
+
+/* Zeroed memory of the record; writes the error when there is none. */
+void *scores_new(scores *s, size_t n, size_t size, err *e);
+
+/* --truth: the reductions, curvatures and correlations, and what the policy writes. */
+int scores_add_truth(scores *s, err *e) MUST_CHECK;
 
 /* On standard output. */
 int scores_print_json(const scores *s, err *e) MUST_CHECK;

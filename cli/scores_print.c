@@ -1,6 +1,7 @@
 /* scores_print.c - the scores of one state as a JSON object and as a table. */
 #include "cli/scores.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "cli/doc.h"
@@ -44,8 +45,46 @@ static void doc_attention(doc *j, const scores *s) {
     doc_end(j);
 }
 
+/* null where a correlation does not exist. */
+static void doc_correlations(doc *j, const scores *s) {
+    doc_object(j, "correlations");
+    for (int i = 0; i < s->n_triples; i++) {
+        const triple_result *t = &s->triples[i];
+        doc_object(j, t->name);
+        doc_real(j, "spearman_relaxed", t->spearman_relaxed);
+        doc_real(j, "kendall_relaxed", t->kendall_relaxed);
+        doc_real(j, "spearman_discrete", t->spearman_discrete);
+        doc_real(j, "kendall_discrete", t->kendall_discrete);
+        doc_end(j);
+    }
+    doc_end(j);
+}
+
+/* Of each triple: the candidates that every chosen one beats by more than the bound. */
+static void doc_margins(doc *j, const scores *s) {
+    int n = s->rec->n_cand;
+    doc_reals(j, "curvature", s->curvature, n);
+    doc_real(j, "curvature_bound_estimated", s->bound);
+    doc_array(j, "chosen");
+    for (int i = 0; i < n; i++) {
+        if (s->chosen[i]) doc_int(j, NULL, s->rec->cand[i]);
+    }
+    doc_end(j);
+    doc_object(j, "stable_estimated");
+    for (int i = 0; i < s->n_triples; i++) {
+        doc_array(j, s->triples[i].name);
+        for (int k = 0; k < n; k++) {
+            if (score_stable(s->triples[i].tis, s->chosen, n, s->bound, k)) doc_int(j, NULL, s->rec->cand[k]);
+        }
+        doc_end(j);
+    }
+    doc_end(j);
+}
+
 static void doc_truth(doc *j, const scores *s) {
     int n = s->rec->n_cand;
+    doc_correlations(j, s);
+    doc_margins(j, s);
     doc_reals(j, "reduction_soft", s->soft_red, n);
     doc_reals(j, "reduction_hard_expected", s->hard_red, n);
     doc_string(j, "reduction_hard_method", s->enumerated ? "enumerated" : "sampled");
@@ -140,6 +179,28 @@ static void print_candidate(const scores *s, int i) {
     printf(" %12.6f %5d", s->rec->score[i], rank_of(s->rec, i));
 }
 
+static void print_correlations(const scores *s, const triple_result *t) {
+    int n = s->rec->n_cand, stable = 0, others = 0;
+    for (int k = 0; k < n; k++) {
+        others += !s->chosen[k];
+        stable += score_stable(t->tis, s->chosen, n, s->bound, k);
+    }
+    printf("%s: ", t->name);
+    if (isfinite(t->spearman_relaxed)) {
+        printf("Spearman %+.3f relaxed, %+.3f discrete; Kendall %+.3f, %+.3f; ", t->spearman_relaxed,
+               t->spearman_discrete, t->kendall_relaxed, t->kendall_discrete);
+    } else {
+        printf("no rank correlation; ");
+    }
+    printf("stable (estimated) over %d of %d\n", stable, others);
+}
+
+static void print_truth(const scores *s) {
+    printf("\ndiscrete reductions %s; curvature bound %.6g nats, estimated\n",
+           s->enumerated ? "enumerated" : "sampled", s->bound);
+    for (int i = 0; i < s->n_triples; i++) print_correlations(s, &s->triples[i]);
+}
+
 void scores_print_table(const scores *s) {
     const step_record *r = s->rec;
     printf("policy %s, step %d of %d, budget %d, %d masked, %d candidates, total entropy %.4f nats\n",
@@ -157,4 +218,5 @@ void scores_print_table(const scores *s) {
         if (c >= 0) print_candidate(s, c);
         putchar('\n');
     }
+    if (s->truth) print_truth(s);
 }

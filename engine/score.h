@@ -99,6 +99,10 @@ int score_path(const score_state *s, const int *cand, int n_cand, const float *s
  * bound; this is an estimate of one). */
 double score_curvature(const double *f, int n_points);
 
+/* Corollary 3.2 with a bound that is an estimate: does the TIS of every chosen candidate exceed that of j by
+ * more than it? False when none is chosen, or j is. tis, chosen: [n]. */
+bool score_stable(const double *tis, const bool *chosen, int n, double bound, int j);
+
 /* Truth check (Theorem 3.1, Eq. 9). soft_red[i] = relaxed reduction over M\{i};
  * hard_red[i] = expected discrete reduction, enumerated when n_vocab <= 1024, else sampled with
  * `samples` draws per candidate; hard_se (may be NULL) gets the standard error (0 when enumerated).

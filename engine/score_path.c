@@ -50,3 +50,14 @@ double score_curvature(const double *f, int n_points) {
     }
     return most;
 }
+
+bool score_stable(const double *tis, const bool *chosen, int n, double bound, int j) {
+    bool any = false;
+    if (chosen[j]) return false;
+    for (int i = 0; i < n; i++) {
+        if (!chosen[i]) continue;
+        any = true;
+        if (!(tis[i] - tis[j] > bound)) return false;
+    }
+    return any;
+}

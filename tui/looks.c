@@ -127,6 +127,11 @@ bool looks_possible(const app *a) {
     return a->worker;
 }
 
+bool looks_of(const app *a, const pane *p) {
+    return a->looking && p->traj &&
+           !strcmp(p->traj->head.fingerprint, denoiser_get_info(a->looking)->fingerprint);
+}
+
 /* What a pane's canvas and, of the focused pane, the detail view draw from; N_INSPECT: nothing. */
 static inspect_kind wanted(const app *a, int i, int which) {
     static const inspect_kind by_tab[N_TABS] = {
@@ -148,8 +153,7 @@ static bool post(app *a, int i, int n, inspect_kind kind, int32_t *tokens) {
     uint64_t key = key_of(a, t, &at, kind);
     err e = {0};
     if (key == l->given_up || find(l, key)) return false;
-    if (strcmp(t->head.fingerprint, denoiser_get_info(a->looking)->fingerprint))
-        return false; /* another model's */
+    if (!looks_of(a, &a->panes[i])) return false;
     if (kind == INSPECT_ATTENTION && a->cursor >= t->head.n_tokens) return false;
     inspect_req q = {.kind = kind, .key = key, .pos = a->cursor, .layer = l->layer};
     q.tuning = a->tuning;

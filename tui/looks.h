@@ -37,6 +37,9 @@ typedef struct looks {
 /* Is there a model to look with? */
 bool looks_possible(const app *a);
 
+/* Was the pane's trajectory made by that model? */
+bool looks_of(const app *a, const pane *p);
+
 /* Asks for what is wanted and not known, if anything; true while an answer is awaited. */
 bool looks_ask(app *a);
 /* An EVENT_INSPECTED. */

@@ -136,7 +136,7 @@ for what, words in (("commands", commands), ("policies", names), ("bundled", mod
     c.check(got == words, f"bash: {what}: {got}")
 
 # Choices: those of parameters are the program's; the program takes each of the others.
-AROUND = {"open": ["--dump-screen", "20x5"], "replay": [RECORDING, "--dump-screen", "20x5"],
+AROUND = {"open": ["--dump-screen", "20x5"], "replay": [RECORDING, "-m", "sudoku", "--dump-screen", "20x5"],
           "export": [RECORDING, "--to", "svg"], "verify": [RECORDING, "-m", "/nonexistent"],
           "run": ["-p", "x", "-m", "/nonexistent"], "score": ["-p", "x", "-m", "/nonexistent"]}
 for patterns, words in re.findall(r"^    (\S+/\S+(?: \| \S+)*)\) _tabes_words '(.*)' ;;$", bash, re.M):

@@ -90,24 +90,46 @@ def test_truth(d):
         near(t, tis[c], 4, f"TIS of {pos}")
         near(soft, d["reduction_soft"][c], 4, f"relaxed reduction of {pos}")
         near(hard, d["reduction_hard_expected"][c], 4, f"discrete reduction of {pos}")
-    # Spearman without ties: 1 - 6 Σd² / n(n² - 1).
-    m = re.search(r"relaxed \S+ ([+-]\d\.\d\d) \S+ ([+-]\d\.\d\d)\s+discrete \S+ ([+-]\d\.\d\d)", out)
+    m = re.search(r"relaxed \S+ ([+-]\d\.\d\d) \S+ ([+-]\d\.\d\d)\s+discrete \S+ ([+-]\d\.\d\d) \S+ ([+-]\d\.\d\d)", out)
     if not check(m, f"no correlations\n{out}"):
         return
+    c = next(iter(d["correlations"].values()))
+    for k, name in enumerate(("spearman_relaxed", "kendall_relaxed", "spearman_discrete", "kendall_discrete")):
+        near(m[k + 1], c[name], 2, name)
+    check(f"bound {d['curvature_bound_estimated']:.4g} nats" in out, f"bound {d['curvature_bound_estimated']}\n{out}")
 
-    def ranks(v):
-        order = sorted(range(len(v)), key=lambda i: v[i])
-        return [order.index(i) for i in range(len(v))]
 
-    def spearman(x, y):
-        n, square = len(x), sum((a - b) ** 2 for a, b in zip(ranks(x), ranks(y)))
-        return 1 - 6 * square / (n * (n * n - 1))
+def average_ranks(v):
+    return [sum(x < y for x in v) + (sum(x == y for x in v) + 1) / 2 for y in v]
 
-    near(m[1], spearman(tis, d["reduction_soft"]), 2, "Spearman, relaxed")
-    near(m[3], spearman(tis, d["reduction_hard_expected"]), 2, "Spearman, discrete")
-    pairs = [(a, b) for a in range(len(tis)) for b in range(a)]
-    signs = [(tis[a] - tis[b]) * (d["reduction_soft"][a] - d["reduction_soft"][b]) for a, b in pairs]
-    near(m[2], sum(1 if s > 0 else -1 for s in signs) / len(pairs), 2, "Kendall, relaxed")
+
+def pearson(x, y):
+    mx, my = sum(x) / len(x), sum(y) / len(y)
+    up = sum((a - mx) * (b - my) for a, b in zip(x, y))
+    return up / math.sqrt(sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y))
+
+
+def tau_b(x, y):
+    sign = lambda a, b: (a > b) - (a < b)
+    pairs = [(sign(x[i], x[j]), sign(y[i], y[j])) for i in range(len(x)) for j in range(i)]
+    up = sum(a * b for a, b in pairs)
+    return up / math.sqrt(sum(a * a for a, _ in pairs) * sum(b * b for _, b in pairs))
+
+
+def test_correlations(d):
+    """What `tabes score --truth` says about the numbers that it prints."""
+    for name, tis in d["tis"].items():
+        c = d["correlations"][name]
+        for kind, truth in (("relaxed", d["reduction_soft"]), ("discrete", d["reduction_hard_expected"])):
+            check(abs(c[f"spearman_{kind}"] - pearson(average_ranks(tis), average_ranks(truth))) < 1e-9, f"{name}: Spearman, {kind}")
+            check(abs(c[f"kendall_{kind}"] - tau_b(tis, truth)) < 1e-9, f"{name}: Kendall, {kind}")
+        bound, chosen = d["curvature_bound_estimated"], set(d["chosen"])
+        value = dict(zip(d["candidates"], tis))
+        want = [j for j in d["candidates"] if j not in chosen and all(value[i] - value[j] > bound for i in chosen)]
+        check(d["stable_estimated"][name] == want, f"{name}: stable over {d['stable_estimated'][name]}, expected {want}")
+    check(abs(bound - max(d["curvature"])) < 1e-12, "the bound is not the largest curvature")
+    best = sorted(range(len(d["score"])), key=lambda i: (-d["score"][i], i))[:d["budget"]]
+    check(d["chosen"] == sorted(d["candidates"][i] for i in best), "chosen are not the best scores")
 
 
 def test_anatomy(d):
@@ -166,6 +188,10 @@ def main():
     test_influence(d)
     test_attention(d)
     test_truth(d)
+    test_correlations(d)
+    test_correlations(score("-p", PUZZLE, "--truth", "--tis", "all", "--budget", "3", "--rho", "0.6"))
+    one = score("--tokens", "[10, 12, 5, 11]", "--truth")
+    check(list(one["correlations"].values())[0]["kendall_relaxed"] is None, "one candidate has a correlation")
     test_anatomy(d)
     test_lock_in()
     checks.finish()

@@ -160,5 +160,18 @@ done
 expect 0 timeout 60 "$TABES" open -m sudoku --policy boe-others --active masked --dump-screen 120x40 --keys as
 says out 'A boe-mid'
 
+# Closer looks ask a model, which must be the recordings' own.
+G=examples/trajectories/sudoku-greedy.jsonl B=examples/trajectories/sudoku-boe.jsonl
+expect 0 "$TABES" replay $G $B -m sudoku --exec 'goto 2; truth' --dump-screen 120x40 --no-config
+says out 'relaxed . [+-]0.*discrete . [+-]0'
+expect 0 "$TABES" replay $G $B -m examples/models/sudoku --exec 'focus B; goto 2; next-masked; influence' --dump-screen 200x60 --no-config
+says out '[0-9] is settled by'
+expect 2 "$TABES" replay $G $B -m story --dump-screen 120x40 --no-config
+says err "sudoku-greedy.jsonl: recorded with another model: \"sudoku\", fingerprint [0-9a-f]*; --model is \"story\""
+expect 2 "$TABES" replay $G --threads 2 --dump-screen 120x40
+says err 'name it with -m'
+expect 2 "$TABES" replay $G --exec 'truth' --dump-screen 120x40 --no-config
+says err 'a recording has none: tabes replay FILE -m MODEL'
+
 echo "replay commands: $checks checks, $failed failed"
 [ "$failed" -eq 0 ]

@@ -68,6 +68,18 @@ static void test_curvature(void **state) {
 /* Influence --------------------------------------------------------------- */
 
 /* Columns without the diagonal sum up to mask/others/dense. */
+static void test_stable(void **state) {
+    (void)state;
+    const double tis[] = {5, 3, 2, 4.5};
+    const bool first[] = {true, false, false, false}, two[] = {true, false, false, true}, none[4] = {false};
+    CHECK(score_stable(tis, first, 4, 1.9, 1) && score_stable(tis, first, 4, 1.9, 2));
+    CHECK(!score_stable(tis, first, 4, 2, 1)); /* exactly the bound is not more than it */
+    CHECK(!score_stable(tis, first, 4, 1.9, 3) && !score_stable(tis, first, 4, 0, 0));
+    CHECK(score_stable(tis, two, 4, 1.4, 1) &&
+          !score_stable(tis, two, 4, 1.6, 1)); /* each chosen one has to */
+    CHECK(!score_stable(tis, none, 4, 0, 1));
+}
+
 static void test_influence(void **state) {
     (void)state;
     fake *f = fake_new(false, 64);
@@ -235,10 +247,10 @@ static void test_cancel(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_correlation),     cmocka_unit_test(test_curvature),
-        cmocka_unit_test(test_influence),       cmocka_unit_test(test_truth),
-        cmocka_unit_test(test_truth_of_greedy), cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_lock_in),         cmocka_unit_test(test_changes_nothing),
-        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_stable),          cmocka_unit_test(test_influence),
+        cmocka_unit_test(test_truth),           cmocka_unit_test(test_truth_of_greedy),
+        cmocka_unit_test(test_ranks),           cmocka_unit_test(test_lock_in),
+        cmocka_unit_test(test_changes_nothing), cmocka_unit_test(test_cancel),
     };
     return finish("inspect", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -43,13 +43,18 @@ static void draw(const app *a, int i, cells *g, rect r) {
 
 const view view_look_head = {"look head", draw};
 
-void draw_no_look(const app *a, cells *g, rect r, const char *empty) {
+static const char *why_not(const app *a, const char *empty) {
     const looks *l = &a->looks;
-    bool off = l->given_up && !l->waiting;
-    const char *text = l->waiting || app_busy(a) ? "computing; Ctrl-c gives up"
-                       : a->playing              ? "waits until playing stops"
-                       : off && l->error[0]      ? l->error
-                       : off                     ? "given up; press its key twice to ask again"
-                                                 : empty;
-    cells_text(g, r.x + 1, r.y, rect_end(r), look(a, off && l->error[0] ? STYLE_WARN : STYLE_DIM), text);
+    const pane *p = app_pane(a, a->focus);
+    if (!looks_possible(a)) return "this asks the model: tabes replay FILE -m MODEL";
+    if (!looks_of(a, p)) return "recorded with another model than the one that is open";
+    if (l->waiting || app_busy(a)) return "computing; Ctrl-c gives up";
+    if (a->playing) return "waits until playing stops";
+    if (!l->given_up) return empty;
+    return l->error[0] ? l->error : "given up; press its key twice to ask again";
+}
+
+void draw_no_look(const app *a, cells *g, rect r, const char *empty) {
+    bool failed = a->looks.given_up && !a->looks.waiting && a->looks.error[0];
+    cells_text(g, r.x + 1, r.y, rect_end(r), look(a, failed ? STYLE_WARN : STYLE_DIM), why_not(a, empty));
 }

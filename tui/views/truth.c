@@ -88,15 +88,8 @@ static void draw_scatter(const app *a, int i, const truth_view *v, cells *g, rec
 
 /* Margins ------------------------------------------------------------------ */
 
-/* Does every chosen candidate beat j by more than the bound? */
 static bool beaten(const truth_view *v, int j) {
-    bool any = false;
-    for (int i = 0; i < v->n; i++) {
-        if (!v->chosen[i]) continue;
-        any = true;
-        if (!(v->tis[i] - v->tis[j] > v->bound)) return false;
-    }
-    return any;
+    return score_stable(v->tis, v->chosen, v->n, v->bound, j);
 }
 
 static void count_beaten(const truth_view *v, int *stable, int *others) {
@@ -189,8 +182,9 @@ static void draw_margin(const app *a, const truth_view *v, cells *g, rect r) {
     count_beaten(v, &stable, &others);
     pen_text(&w, STYLE_DIM, "bound ");
     pen_text(&w, STYLE_STRONG, "%.4g", v->bound);
-    pen_text(&w, STYLE_DIM, " nats: stable (estimated) over ");
-    pen_text(&w, stable == others && others ? STYLE_NEXT : STYLE_STRONG, "%d of %d", stable, others);
+    pen_text(&w, STYLE_DIM, others ? " nats: stable (estimated) over " : " nats: no other candidates");
+    if (!others) return;
+    pen_text(&w, stable == others ? STYLE_NEXT : STYLE_STRONG, "%d of %d", stable, others);
 }
 
 static void draw_run_words(const app *a, const run_check *c, cells *g, rect r) {
