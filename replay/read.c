@@ -22,7 +22,7 @@ static void read_closing(reader *r) {
     static const char *const known[] = {"type", "complete",      "steps", "result", "written",
                                         "nfe",  "backward_rows", "ms",    NULL};
     trajectory *t = &r->rp->traj;
-    const cJSON *root = r->root;
+    const json_value *root = r->root;
     traj_totals sum = trajectory_totals(t, t->n_records);
     arena scratch = {0};
     r->mem = &r->rp->texts->mem;
@@ -31,9 +31,9 @@ static void read_closing(reader *r) {
     bool complete = reader_get_bool(r, root, "complete");
     int steps = reader_get_int(r, root, "steps", 0, MAX_STEPS);
     if (!r->rc && steps != t->n_records)
-        reader_contradict(r, reader_find(root, "steps"), "%d steps, the file has %d", steps, t->n_records);
+        reader_contradict(r, json_find(root, "steps"), "%d steps, the file has %d", steps, t->n_records);
     const int *result = reader_get_ids(r, root, "result", t->head.n_tokens);
-    const cJSON *item = r->rc ? NULL : reader_find(root, "result")->child;
+    const json_value *item = r->rc ? NULL : json_find(root, "result")->child;
     for (int i = 0; item; item = item->next, i++) {
         if (result[i] != t->last[i]) {
             reader_contradict(r, item, "result: token %d at position %d, the steps lead to %d", result[i], i,
@@ -44,19 +44,19 @@ static void read_closing(reader *r) {
     double nfe = reader_get_real(r, root, "nfe", 0, ANY), ms = reader_get_real(r, root, "ms", 0, ANY);
     double rows = reader_get_real(r, root, "backward_rows", 0, ANY);
     if (!r->rc && written != sum.n_written) {
-        reader_contradict(r, reader_find(root, "written"), "written is %d, the steps have %d", written,
+        reader_contradict(r, json_find(root, "written"), "written is %d, the steps have %d", written,
                           sum.n_written);
     }
     if (!r->rc && !near(nfe, sum.nfe))
-        reader_contradict(r, reader_find(root, "nfe"), "nfe is %g, the steps have %g", nfe, sum.nfe);
+        reader_contradict(r, json_find(root, "nfe"), "nfe is %g, the steps have %g", nfe, sum.nfe);
     if (!r->rc && !near(rows, (double)sum.backward_rows)) {
-        reader_contradict(r, reader_find(root, "backward_rows"), "backward_rows is %.0f, the steps have %lld",
+        reader_contradict(r, json_find(root, "backward_rows"), "backward_rows is %.0f, the steps have %lld",
                           rows, (long long)sum.backward_rows);
     }
     if (!r->rc && !near(ms, sum.ms))
-        reader_contradict(r, reader_find(root, "ms"), "ms is %g, the steps have %g", ms, sum.ms);
+        reader_contradict(r, json_find(root, "ms"), "ms is %g, the steps have %g", ms, sum.ms);
     if (!r->rc && complete != t->complete) {
-        reader_contradict(r, reader_find(root, "complete"), "complete is %s, the steps leave %s",
+        reader_contradict(r, json_find(root, "complete"), "complete is %s, the steps leave %s",
                           complete ? "true" : "false", t->complete ? "no masks" : "masks");
     }
     arena_release(&scratch);
@@ -64,28 +64,29 @@ static void read_closing(reader *r) {
 
 /* Lines ------------------------------------------------------------------- */
 
+/* Something is left to be read. */
+static bool fill_chunk(reader *r) {
+    if (r->chunk_at < r->chunk_n) return true;
+    r->chunk_at = 0;
+    r->chunk_n = fread(r->chunk, 1, sizeof r->chunk, r->f);
+    return r->chunk_n > 0;
+}
+
 /* Reads up to and without the newline; false at the end of the file. */
 bool reader_next_line(reader *r) {
     strbuf_clear(&r->line);
-    int c = EOF;
-    char chunk[4096];
-    size_t n = 0;
-    flockfile(r->f);
-    while ((c = getc_unlocked(r->f)) != EOF && c != '\n') {
-        chunk[n++] = (char)c;
-        if (n == sizeof chunk) {
-            strbuf_add(&r->line, chunk, n);
-            n = 0;
-            if (r->line.failed) break;
-        }
+    r->whole = false;
+    while (!r->whole && !r->line.failed && fill_chunk(r)) {
+        const char *from = r->chunk + r->chunk_at, *end = memchr(from, '\n', r->chunk_n - r->chunk_at);
+        size_t n = end ? (size_t)(end - from) : r->chunk_n - r->chunk_at;
+        strbuf_add(&r->line, from, n);
+        r->chunk_at += n + (end != NULL);
+        r->whole = end != NULL;
     }
-    funlockfile(r->f);
-    strbuf_add(&r->line, chunk, n);
     r->line_no++;
-    r->whole = c == '\n';
     if (r->line.failed) reader_fail_at(r, NULL, "a line of more than %d bytes", MAX_LINE);
     if (!r->rc && ferror(r->f)) r->rc = err_set(r->e, ERR_IO, "%s: %s", r->path, strerror(errno));
-    return !r->rc && (c == '\n' || r->line.len > 0);
+    return !r->rc && (r->whole || r->line.len > 0);
 }
 
 static void cut(reader *r, const char *how) {
@@ -106,7 +107,7 @@ static void first_line(reader *r) {
         return;
     }
     bool looks_right = r->line.data[0] == '{';
-    r->root = json_parse_line(r->line.data, r->line.len, &column, &why);
+    r->root = json_parse_line(&r->tree, r->line.data, r->line.len, &column, &why);
     if (!r->whole && looks_right) {
         r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: truncated inside the header; nothing can be kept",
                         r->path, r->line_no, r->line.len + 1);
@@ -114,7 +115,7 @@ static void first_line(reader *r) {
         r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: %s; not a trajectory file", r->path, r->line_no,
                         column, why);
     } else if (strcmp(reader_get_text(r, r->root, "type", 32), "header") != 0) {
-        reader_fail_at(r, reader_find(r->root, "type"), "the first line is not a header");
+        reader_fail_at(r, json_find(r->root, "type"), "the first line is not a header");
     } else {
         read_header(r);
     }
@@ -131,7 +132,7 @@ static bool later_line(reader *r, bool *closed) {
         cut(r, how);
         return false;
     }
-    r->root = json_parse_line(r->line.data, r->line.len, &column, &why);
+    r->root = json_parse_line(&r->tree, r->line.data, r->line.len, &column, &why);
     if (!r->root) {
         r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: %s", r->path, r->line_no, column, why);
         return false;
@@ -146,7 +147,7 @@ static bool later_line(reader *r, bool *closed) {
         read_closing(r);
         *closed = true;
     } else {
-        reader_fail_at(r, reader_find(r->root, "type"), "type \"%s\", expected step or closing", type);
+        reader_fail_at(r, json_find(r->root, "type"), "type \"%s\", expected step or closing", type);
     }
     return !r->rc;
 }
@@ -154,12 +155,7 @@ static bool later_line(reader *r, bool *closed) {
 static void read_all(reader *r) {
     bool closed = false;
     first_line(r);
-    do {
-        cJSON_Delete(r->root);
-        r->root = NULL;
-    } while (!r->rc && later_line(r, &closed));
-    cJSON_Delete(r->root);
-    r->root = NULL;
+    while (!r->rc && later_line(r, &closed)) {}
     if (!r->rc && !closed && !r->rp->truncated) cut(r, "no closing line");
 }
 
@@ -177,18 +173,13 @@ void reader_trajectory(reader *r) {
     bool closed = false;
     if (!new_replay(r, r->path)) return;
     first_line(r);
-    do {
-        cJSON_Delete(r->root);
-        r->root = NULL;
-    } while (!r->rc && !closed && later_line(r, &closed));
-    cJSON_Delete(r->root);
-    r->root = NULL;
+    while (!r->rc && !closed && later_line(r, &closed)) {}
     free(r->masked);
     r->masked = NULL;
     if (!r->rc && !closed) reader_fail_at(r, NULL, "the file ends inside a trajectory");
 }
 
-/* Numbers have a point, whatever the user's locale says; cJSON and strtod follow this thread's locale. */
+/* Numbers have a point, whatever the user's locale says; strtod follows this thread's locale. */
 static void run_plain(reader *r, void (*body)(reader *r)) {
     locale_t plain = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
     locale_t before = plain ? uselocale(plain) : (locale_t)0;
@@ -216,7 +207,7 @@ int reader_run(reader *r, const char *path, void (*body)(reader *r), err *e) {
     }
     if (r->f && !std) fclose(r->f);
     strbuf_release(&r->line);
-    cJSON_Delete(r->root);
+    json_tree_release(&r->tree);
     free(r->masked);
     return r->rc;
 }

@@ -7,11 +7,11 @@
 #include <string.h>
 
 /* The list must name exactly the masks of the state. */
-static void read_masked(reader *r, const cJSON *root, step_record *s) {
+static void read_masked(reader *r, const json_value *root, step_record *s) {
     const trajectory *t = &r->rp->traj;
     s->masked = reader_get_positions(r, root, "masked", &s->n_masked);
     if (r->rc) return;
-    const cJSON *list = reader_find(root, "masked"), *item = list->child;
+    const json_value *list = json_find(root, "masked"), *item = list->child;
     int i = 0;
     for (int pos = 0; pos < t->head.n_tokens; pos++) {
         bool is_mask = t->last[pos] == t->head.mask_id, listed = i < s->n_masked && s->masked[i] == pos;
@@ -26,13 +26,13 @@ static void read_masked(reader *r, const cJSON *root, step_record *s) {
     }
 }
 
-static void read_top(reader *r, const cJSON *root, step_record *s) {
+static void read_top(reader *r, const json_value *root, step_record *s) {
     int k = reader_get_int(r, root, "top_k", 1, RECORD_TOP_K), n = s->n_masked, rows;
-    const cJSON *ids = reader_as_array(r, reader_need(r, root, "top_ids"), "top_ids", n, n, &rows);
-    const cJSON *ps = reader_as_array(r, reader_need(r, root, "top_p"), "top_p", n, n, &rows);
+    const json_value *ids = reader_as_array(r, reader_need(r, root, "top_ids"), "top_ids", n, n, &rows);
+    const json_value *ps = reader_as_array(r, reader_need(r, root, "top_p"), "top_p", n, n, &rows);
     token_prob *top = reader_take(r, (size_t)n * (size_t)k, sizeof *top);
     if (r->rc) return;
-    const cJSON *a = ids->child, *b = ps->child;
+    const json_value *a = ids->child, *b = ps->child;
     for (int i = 0; i < n && !r->rc; i++, a = a->next, b = b->next) {
         token_prob *row = top + (size_t)i * (size_t)k;
         int n_ids, n_ps;
@@ -41,7 +41,7 @@ static void read_top(reader *r, const cJSON *root, step_record *s) {
         if (!r->rc && n_ids != n_ps)
             reader_fail_at(r, b, "top_p has %d items where top_ids has %d", n_ps, n_ids);
         if (r->rc) return;
-        const cJSON *id = a->child, *p = b->child;
+        const json_value *id = a->child, *p = b->child;
         for (int j = 0; j < k; j++) {
             row[j] = (token_prob){.id = -1};
             if (j >= n_ids) continue;
@@ -55,41 +55,41 @@ static void read_top(reader *r, const cJSON *root, step_record *s) {
     s->top_k = k;
 }
 
-static void read_known(reader *r, const cJSON *root, step_record *s) {
+static void read_known(reader *r, const json_value *root, step_record *s) {
     bool decode = s->kind == STEP_DECODE;
     double most = log((double)r->rp->traj.head.n_vocab) + 1e-3;
-    if (decode || reader_find(root, "masked")) read_masked(r, root, s);
+    if (decode || json_find(root, "masked")) read_masked(r, root, s);
     int n = s->n_masked;
-    if (decode || reader_find(root, "entropy")) {
+    if (decode || json_find(root, "entropy")) {
         s->entropy = reader_get_reals(r, root, "entropy", n, -1e-3, most);
         s->confidence = reader_get_reals(r, root, "confidence", n, P_LOW, P_HIGH);
         s->margin = reader_get_reals(r, root, "margin", n, P_LOW, P_HIGH);
         s->argmax = reader_get_ids(r, root, "argmax", n);
     }
-    if (!r->rc && reader_find(root, "top_k")) read_top(r, root, s);
+    if (!r->rc && json_find(root, "top_k")) read_top(r, root, s);
     s->total_entropy = reader_get_real(r, root, "total_entropy", -ANY, ANY);
 }
 
 /* Candidates and observed positions are some of the masked ones. */
-static void check_subset(reader *r, const cJSON *obj, const char *key, const step_record *s,
+static void check_subset(reader *r, const json_value *obj, const char *key, const step_record *s,
                          const int *list) {
-    const cJSON *c = r->rc ? NULL : reader_find(obj, key)->child;
+    const json_value *c = r->rc ? NULL : json_find(obj, key)->child;
     for (int i = 0; c; c = c->next, i++) {
         if (record_masked_index(s, list[i]) < 0)
             reader_contradict(r, c, "%s: position %d is not masked", key, list[i]);
     }
 }
 
-static const char *maybe_name(reader *r, const cJSON *obj, const char *key) {
-    if (r->rc || !reader_find(obj, key)) return NULL;
+static const char *maybe_name(reader *r, const json_value *obj, const char *key) {
+    if (r->rc || !json_find(obj, key)) return NULL;
     char *copy = arena_strdup(r->mem, reader_get_text(r, obj, key, 64));
     if (!copy) reader_fail_memory(r);
     return copy;
 }
 
-static void read_scored(reader *r, const cJSON *root, step_record *s) {
-    const cJSON *seen = r->rc ? NULL : reader_find(root, "observed");
-    if (!r->rc && reader_find(root, "candidates")) {
+static void read_scored(reader *r, const json_value *root, step_record *s) {
+    const json_value *seen = r->rc ? NULL : json_find(root, "observed");
+    if (!r->rc && json_find(root, "candidates")) {
         s->cand = reader_get_positions(r, root, "candidates", &s->n_cand);
         check_subset(r, root, "candidates", s, s->cand);
         int n = s->n_cand;
@@ -102,7 +102,7 @@ static void read_scored(reader *r, const cJSON *root, step_record *s) {
         s->h_t = reader_get_real(r, root, "h_t", -ANY, ANY);
         s->lambda_t = reader_get_real(r, root, "lambda_t", -ANY, ANY);
     }
-    if (seen && !cJSON_IsObject(seen)) reader_fail_at(r, seen, "observed is not an object");
+    if (seen && !json_is(seen, JSON_OBJECT)) reader_fail_at(r, seen, "observed is not an object");
     if (seen && !r->rc) {
         s->observed = reader_get_positions(r, seen, "positions", &s->n_observed);
         check_subset(r, seen, "positions", s, s->observed);
@@ -111,9 +111,9 @@ static void read_scored(reader *r, const cJSON *root, step_record *s) {
     }
 }
 
-static void check_write(reader *r, const cJSON *item, step_kind kind, const step_write *w) {
+static void check_write(reader *r, const json_value *item, step_kind kind, const step_write *w) {
     const traj_header *h = &r->rp->traj.head;
-    const cJSON *pos = reader_find(item, "pos"), *token = reader_find(item, "token");
+    const json_value *pos = json_find(item, "pos"), *token = json_find(item, "token");
     if (w->pos < 0) reader_fail_at(r, pos, "writes: position %d is negative", w->pos);
     if (w->pos >= h->n_tokens)
         reader_fail_at(r, pos, "writes: position %d is past the end (%d)", w->pos, h->n_tokens);
@@ -133,15 +133,15 @@ static void check_write(reader *r, const cJSON *item, step_kind kind, const step
     r->masked[w->pos] = true;
 }
 
-static void read_writes(reader *r, const cJSON *root, step_record *s) {
-    const cJSON *list = reader_as_array(r, reader_need(r, root, "writes"), "writes", -1,
-                                        r->rp->traj.head.n_tokens, &s->n_writes);
+static void read_writes(reader *r, const json_value *root, step_record *s) {
+    const json_value *list = reader_as_array(r, reader_need(r, root, "writes"), "writes", -1,
+                                             r->rp->traj.head.n_tokens, &s->n_writes);
     step_write *w = reader_take(r, (size_t)s->n_writes, sizeof *w);
     if (r->rc) return;
     memset(r->masked, 0, (size_t)r->rp->traj.head.n_tokens * sizeof *r->masked);
     s->writes = w;
-    for (const cJSON *c = list->child; c && !r->rc; c = c->next, w++) {
-        if (!cJSON_IsObject(c)) reader_fail_at(r, c, "writes: expected an object");
+    for (const json_value *c = list->child; c && !r->rc; c = c->next, w++) {
+        if (!json_is(c, JSON_OBJECT)) reader_fail_at(r, c, "writes: expected an object");
         w->pos = reader_get_int(r, c, "pos", INT_MIN, INT_MAX);
         w->token = reader_get_int(r, c, "token", 0, r->rp->traj.head.n_vocab - 1);
         w->p = reader_get_real(r, c, "p", P_LOW, P_HIGH);
@@ -150,13 +150,14 @@ static void read_writes(reader *r, const cJSON *root, step_record *s) {
     }
 }
 
-static void read_bans(reader *r, const cJSON *obj, step_setting *s) {
+static void read_bans(reader *r, const json_value *obj, step_setting *s) {
     const traj_header *h = &r->rp->traj.head;
-    const cJSON *list = reader_as_array(r, reader_need(r, obj, "bans"), "bans", -1, MAX_BANS, &s->n_bans);
+    const json_value *list =
+        reader_as_array(r, reader_need(r, obj, "bans"), "bans", -1, MAX_BANS, &s->n_bans);
     step_ban *bans = reader_take(r, (size_t)s->n_bans, sizeof *bans);
     if (r->rc) return;
     s->bans = bans;
-    for (const cJSON *c = list->child; c && !r->rc; c = c->next, bans++) {
+    for (const json_value *c = list->child; c && !r->rc; c = c->next, bans++) {
         int n;
         reader_as_array(r, c, "bans", 2, 2, &n);
         if (r->rc) return;
@@ -165,14 +166,14 @@ static void read_bans(reader *r, const cJSON *obj, step_setting *s) {
     }
 }
 
-static void read_setting(reader *r, const cJSON *root, step_record *s) {
-    const cJSON *obj = reader_find(root, "setting");
+static void read_setting(reader *r, const json_value *root, step_record *s) {
+    const json_value *obj = json_find(root, "setting");
     if (s->kind != STEP_SETTING) {
         if (obj) reader_fail_at(r, obj, "setting: only a step of kind setting has one");
         return;
     }
     obj = reader_need(r, root, "setting");
-    if (obj && !cJSON_IsObject(obj)) reader_fail_at(r, obj, "setting is not an object");
+    if (obj && !json_is(obj, JSON_OBJECT)) reader_fail_at(r, obj, "setting is not an object");
     step_setting *to = reader_take(r, 1, sizeof *to);
     if (r->rc) return;
     reader_copy_text(r, obj, "policy", to->policy, sizeof to->policy);
@@ -183,21 +184,21 @@ static void read_setting(reader *r, const cJSON *root, step_record *s) {
     s->setting = to;
 }
 
-static const char *read_note(reader *r, const cJSON *root) {
-    if (r->rc || !reader_find(root, "note")) return NULL;
+static const char *read_note(reader *r, const json_value *root) {
+    if (r->rc || !json_find(root, "note")) return NULL;
     const char *text = reader_get_text(r, root, "note", MAX_NOTE);
     char *copy = r->rc ? NULL : arena_strdup(r->mem, text);
     if (!r->rc && !copy) reader_fail_memory(r);
     return copy;
 }
 
-static step_kind read_kind(reader *r, const cJSON *root) {
+static step_kind read_kind(reader *r, const json_value *root) {
     const char *name = reader_get_text(r, root, "kind", 32);
     for (int k = 0; k < N_STEP_KINDS; k++) {
         if (strcmp(name, step_kind_name((step_kind)k)) == 0) return (step_kind)k;
     }
     if (!r->rc)
-        reader_fail_at(r, reader_find(root, "kind"), "kind \"%s\", expected decode, force, remask or setting",
+        reader_fail_at(r, json_find(root, "kind"), "kind \"%s\", expected decode, force, remask or setting",
                        name);
     return STEP_DECODE;
 }
@@ -210,7 +211,7 @@ void read_step(reader *r) {
         "h_t",           "lambda_t", "observed",   "writes", "setting", "note",         "nfe",
         "backward_rows", "ms",       "observe_ms", "texts",  NULL};
     trajectory *t = &r->rp->traj;
-    const cJSON *root = r->root;
+    const json_value *root = r->root;
     step_record *s = record_new();
     if (!s) {
         reader_fail_memory(r);
@@ -221,7 +222,7 @@ void read_step(reader *r) {
     reader_keep_unknown(r, root, known, &s->extra_json);
     s->step = reader_get_int(r, root, "step", INT_MIN, INT_MAX);
     if (!r->rc && s->step != t->n_records) {
-        reader_fail_at(r, reader_find(root, "step"), "step %d, expected %d", s->step, t->n_records);
+        reader_fail_at(r, json_find(root, "step"), "step %d, expected %d", s->step, t->n_records);
     }
     s->kind = read_kind(r, root);
     s->T = reader_get_int(r, root, "T", 1, INT_MAX);
@@ -237,7 +238,7 @@ void read_step(reader *r) {
                                              INT64_C(9007199254740992));
     s->ms = reader_get_real(r, root, "ms", 0, ANY);
     s->observe_ms = reader_get_real(r, root, "observe_ms", 0, ANY);
-    if (!r->rc) read_texts(r, reader_find(root, "texts"));
+    if (!r->rc) read_texts(r, json_find(root, "texts"));
     if (!r->rc) {
         err why = {0};
         int rc = trajectory_append(t, s, &why);

@@ -107,17 +107,15 @@ static tree_file *file_of(reader *r) {
 static bool read_line(reader *r, const char *type) {
     size_t column = 1;
     const char *why = NULL;
-    cJSON_Delete(r->root);
-    r->root = NULL;
     if (!reader_next_line(r)) {
         if (!r->rc) reader_fail_at(r, NULL, "the file ends where a line of type \"%s\" was expected", type);
         return false;
     }
-    r->root = json_parse_line(r->line.data, r->line.len, &column, &why);
+    r->root = json_parse_line(&r->tree, r->line.data, r->line.len, &column, &why);
     if (!r->root) {
         r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: %s", r->path, r->line_no, column, why);
     } else if (strcmp(reader_get_text(r, r->root, "type", 32), type) != 0) {
-        reader_fail_at(r, reader_find(r->root, "type"), "expected a line of type \"%s\"", type);
+        reader_fail_at(r, json_find(r->root, "type"), "expected a line of type \"%s\"", type);
     }
     return !r->rc;
 }
@@ -125,10 +123,10 @@ static bool read_line(reader *r, const char *type) {
 static void check_version(reader *r) {
     const char *schema = reader_get_text(r, r->root, "schema", 32);
     if (!r->rc && strcmp(schema, TREE_SCHEMA))
-        reader_fail_at(r, reader_find(r->root, "schema"), "expected schema \"%s\"", TREE_SCHEMA);
+        reader_fail_at(r, json_find(r->root, "schema"), "expected schema \"%s\"", TREE_SCHEMA);
     const char *version = reader_get_text(r, r->root, "version", 16);
     if (!r->rc && strncmp(version, "1.", 2))
-        reader_fail_at(r, reader_find(r->root, "version"), "version %s, this program reads 1.x", version);
+        reader_fail_at(r, json_find(r->root, "version"), "version %s, this program reads 1.x", version);
 }
 
 static void read_tree_header(reader *r, arena *mem) {
@@ -137,7 +135,7 @@ static void read_tree_header(reader *r, arena *mem) {
     r->mem = mem;
     if (!read_line(r, "tree")) return;
     check_version(r);
-    const cJSON *nodes = reader_need(r, r->root, "nodes"), *active = reader_need(r, r->root, "active");
+    const json_value *nodes = reader_need(r, r->root, "nodes"), *active = reader_need(r, r->root, "active");
     const int *counts = reader_as_ints(r, nodes, "nodes", -1, TREE_PANES, 1, TREE_MAX_NODES, &n);
     const int *ids = reader_as_ints(r, active, "active", n, TREE_PANES, 1, INT_MAX - 1, &same);
     if (!r->rc && n < 1) reader_fail_at(r, nodes, "no pane");
@@ -209,12 +207,10 @@ static void read_node(reader *r, int pane) {
     node.fork = reader_get_int(r, r->root, "fork", 0, MAX_STEPS);
     reader_copy_text(r, r->root, "name", node.name, sizeof node.name);
     if (!r->rc && node.parent && !tree_find(t, node.parent))
-        reader_fail_at(r, reader_find(r->root, "parent"), "no branch %d before this one", node.parent);
+        reader_fail_at(r, json_find(r->root, "parent"), "no branch %d before this one", node.parent);
     if (!r->rc && !node.parent && node.fork)
-        reader_fail_at(r, reader_find(r->root, "fork"), "a branch without a parent leaves at state %d",
+        reader_fail_at(r, json_find(r->root, "fork"), "a branch without a parent leaves at state %d",
                        node.fork);
-    cJSON_Delete(r->root);
-    r->root = NULL;
     if (r->rc) return;
     reader_trajectory(r);
     add_node(r, pane, &node);

@@ -489,6 +489,21 @@ static const struct {
      "confidence has more than 9 items"},
     {2, "\"confidence\":[", "\"confidence\":[1.5,1,1,1,1,1,1,1,1],\"old\":[", "confidence is 1.5, expected"},
     {2, "\"margin\":[", "\"margin\":[[", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[^01,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[^+1,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[^.5,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[^1.,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[^1e,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[^-,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[0^x10,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[0,^]", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[0 ^0,", "not valid JSON"},
+    {2, "\"margin\":[", "\"margin\":[^nul,", "not valid JSON"},
+    {2, "\"kind\":", "\"kind\":\"\\^x\",\"kind\":", "not valid JSON"},
+    {2, "\"kind\":", "\"kind\":\"\\^u12\",\"kind\":", "not valid JSON"},
+    {2, "\"kind\":", "\"kind\":\"\\^ud83d\",\"kind\":", "not valid JSON"},
+    {2, "\"kind\":", "\"kind\":\"\\^ude00\",\"kind\":", "not valid JSON"},
+    {2, "\"kind\":", "^kind\":", "not valid JSON"},
     {2, "\"argmax\":[0,", "\"argmax\":[^20,", "argmax is 20, expected 0 to 19"},
     {2, "\"argmax\":[0,", "\"argmax\":[^-1,", "argmax is -1, expected 0 to 19"},
     {2, "\"top_k\":4", "\"top_k\":^9", "top_k is 9, expected 1 to 8"},
@@ -624,6 +639,101 @@ static void test_odd_files(void **state) {
     refused(b.data, b.len, "candidates has more than 12 items");
     strbuf_release(&b);
     strbuf_release(&file);
+}
+
+/* The fixture with `from` in place of `to`. */
+static replay *load_changed(const char *from, const char *to) {
+    strbuf file, out;
+    read_bytes(&file, FIXTURE);
+    strbuf_init(&out, 1 << 26);
+    const char *hit = strstr(file.data, from);
+    if (!hit) fail_msg("no %s", from);
+    strbuf_add(&out, file.data, (size_t)(hit - file.data));
+    strbuf_puts(&out, to);
+    strbuf_puts(&out, hit + strlen(from));
+    write_bytes(in_dir("changed.jsonl"), out.data, out.len);
+    strbuf_release(&out);
+    strbuf_release(&file);
+    return load(in_dir("changed.jsonl"));
+}
+
+/* The digits are read to the double that strtod makes of them. */
+static void one_number(const char *digits) {
+    replay *r = load_changed("-1.0112525619056697e-28", digits);
+    double want = strtod(digits, NULL), got = r->traj.records[0]->writes[0].score;
+    if (memcmp(&want, &got, sizeof got) != 0) print_error("%s is read as %.17g\n", digits, got);
+    CHECK(!memcmp(&want, &got, sizeof got));
+    replay_close(r);
+}
+
+static void test_numbers(void **state) {
+    (void)state;
+    /* Halfway between two doubles, or a hair beside it; the longest fractions; the ends of the fast way. */
+    static const char *const odd[] = {"0",
+                                      "-0",
+                                      "0.0",
+                                      "-0.000e5",
+                                      "1",
+                                      "9007199254740992",
+                                      "9007199254740993",
+                                      "9007199254740995",
+                                      "900719925474099.3",
+                                      "9007199254740.993",
+                                      "0.9007199254740993",
+                                      "9.007199254740993e15",
+                                      "18014398509481983",
+                                      "1801439850948198.5",
+                                      "0.1801439850948198500",
+                                      "9999999999999999999",
+                                      "99999999999999999999",
+                                      "0.9999999999999999999",
+                                      "0.99999999999999999999",
+                                      "1e-27",
+                                      "1e-28",
+                                      "1E+22",
+                                      "1e23",
+                                      "123456789e-27",
+                                      "9999999999999999999e-27",
+                                      "1000000000000000000e-27",
+                                      "0.1",
+                                      "0.3",
+                                      "0.30000000000000004",
+                                      "0.500000000000000166",
+                                      "0.50000000000000011102",
+                                      "1.00000000000000011102230",
+                                      "1.000000000000000111",
+                                      "4.94065645841247e-324",
+                                      "2.2250738585072011e-308",
+                                      "1e-400",
+                                      "1.7976931348623157e308",
+                                      "0.000000000000000000000000000000000001",
+                                      "5e-0000000000000000000003",
+                                      "0.00000000000000000000000000",
+                                      "7450580596923828125e-27",
+                                      "2.98023223876953125E-8"};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) one_number(odd[i]);
+    for (uint64_t k = 0; k < 600; k++) {
+        char digits[64];
+        uint64_t bits = rng_bits(11, k, 0, 0, RNG_TRUTH);
+        if (k % 3 == 0) snprintf(digits, sizeof digits, "%.17g", (double)(bits >> 11) * 0x1p-53);
+        if (k % 3 == 1)
+            snprintf(digits, sizeof digits, "%llue-%d", (unsigned long long)bits / 2, (int)(bits % 29));
+        if (k % 3 == 2) snprintf(digits, sizeof digits, "0.%019llu", (unsigned long long)bits / 2);
+        one_number(digits);
+    }
+}
+
+/* Escapes in a token's text. */
+static void test_escapes(void **state) {
+    (void)state;
+    static const char raw[] = "\"1\":\"\\u0061\\u00e9\\u20ac\\uD83D\\ude00\\b\\f\\n\\r\\t\\/\\\\\\\"\u00e9\"";
+    static const char want[] = "a\u00e9\u20ac\U0001F600\b\f\n\r\t/\\\"\u00e9";
+    replay *r = load_changed("\"1\":\"a\"", raw);
+    size_t n = 0;
+    bool special = true;
+    const char *text = r->traj.texts.text(r->traj.texts.ctx, 1, &n, &special);
+    CHECK(n == sizeof want - 1 && !memcmp(text, want, n) && !special);
+    replay_close(r);
 }
 
 /* Random damage: whatever happens, the answer is an error that names the file or a trajectory that can be
@@ -1040,6 +1150,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_fixture),       cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_locale),        cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_damages),       cmocka_unit_test(test_odd_files),
+        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_escapes),
         cmocka_unit_test(test_fuzz),          cmocka_unit_test(test_unknown_fields),
         cmocka_unit_test(test_write_errors),  cmocka_unit_test(test_export),
         cmocka_unit_test(test_verify_same),   cmocka_unit_test(test_verify_differs),
