@@ -10,22 +10,29 @@
 #include "tui/screen.h"
 #include "tui/term.h"
 
-enum { FRAMES_PER_SECOND = 30, BUSY_POLL_MS = 250 };
+/* A key is answered at once, as long as keys and pointer do not come faster than this; what changes by itself
+ * may wait, and intermediate states are dropped. */
+enum { FRAMES_PER_SECOND = 30, INPUT_FRAMES_PER_SECOND = 120, BUSY_POLL_MS = 250 };
 
 typedef struct loop {
     app a;
     cells grid;
     unsigned flags;
     double last_frame;
+    bool answers;          /* the next frame shows what a key or the pointer did */
     const char *keys;      /* given beforehand and not pressed yet */
     const tui_opts *later; /* whose commands come after the keys; NULL when they are queued */
     bool hangup;
 } loop;
 
+static double next_frame(const loop *l) {
+    return l->last_frame + 1.0 / (l->answers ? INPUT_FRAMES_PER_SECOND : FRAMES_PER_SECOND);
+}
+
 static int timeout_ms(const loop *l) {
     double now = clock_now(), wait = app_wait(&l->a, now);
     if (l->flags & APP_REDRAW) {
-        double frame = l->last_frame + 1.0 / FRAMES_PER_SECOND - now;
+        double frame = next_frame(l) - now;
         if (frame < 0) frame = 0;
         if (wait < 0 || frame < wait) wait = frame;
     }
@@ -74,7 +81,9 @@ static void take_input(loop *l) {
     for (term_input in; !(l->flags & APP_QUIT) && (in = term_read()).event != TERM_NONE;) {
         if (in.event == TERM_KEY && (in.key == KEY_ESC || in.key == KEY_CTRL('c')))
             l->keys = "", script_drop(&l->a.script), l->later = NULL;
-        l->flags |= handle(l, &in);
+        unsigned did = handle(l, &in);
+        l->flags |= did;
+        l->answers |= (did & APP_REDRAW) != 0;
         obey(l);
     }
 }
@@ -91,6 +100,7 @@ static int draw(loop *l, err *e) {
     term_draw(&l->grid);
     l->last_frame = clock_now();
     l->flags &= ~(unsigned)APP_REDRAW;
+    l->answers = false;
     return 0;
 }
 
@@ -163,8 +173,7 @@ static int run(loop *l, err *e) {
         take_input(l);
         if (l->flags & APP_QUIT) break;
         l->flags |= app_events(&l->a) | app_tick(&l->a, clock_now());
-        bool due = clock_now() >= l->last_frame + 1.0 / FRAMES_PER_SECOND;
-        if (l->flags & APP_REDRAW && due) rc = draw(l, e);
+        if (l->flags & APP_REDRAW && clock_now() >= next_frame(l)) rc = draw(l, e);
     }
     return rc;
 }
