@@ -10,6 +10,7 @@
 #include "engine/base/mem.h"
 #include "tui/dialog.h"
 #include "tui/edit.h"
+#include "tui/quantile.h"
 
 /* Messages ------------------------------------------------------------ */
 
@@ -277,11 +278,6 @@ int app_diverges(const app *a, int *which, int *pos) {
 
 /* Scale of the TIS layer --------------------------------------------- */
 
-static int by_size(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static size_t collect_tis(const step_record *r, double *out, size_t at, size_t cap) {
     const double *v = r->tis ? r->tis : r->observed_tis;
     int n = r->tis ? r->n_cand : r->observed_tis ? r->n_observed : 0;
@@ -309,8 +305,7 @@ static void derive_clip(app *a) {
             if (r) n = collect_tis(r, all, n, CAP);
         }
     }
-    if (n) qsort(all, n, sizeof *all, by_size);
-    a->tis_clip = n ? all[(size_t)(0.95 * (double)(n - 1))] : 0;
+    a->tis_clip = quantile(all, n, 0.95);
     free(all);
 }
 

@@ -3,12 +3,20 @@
 #include <stdlib.h>
 
 #include "tui/app.h"
+#include "tui/quantile.h"
 
+/* Of an ascending list; it is asked for every position of a frame. */
 static int index_of(const int *pos, int n, int want) {
-    for (int i = 0; i < n; i++) {
-        if (pos[i] == want) return i;
+    int low = 0, high = n;
+    while (low < high) {
+        int mid = low + (high - low) / 2;
+        if (pos[mid] < want) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
     }
-    return -1;
+    return low < n && pos[low] == want ? low : -1;
 }
 
 bool looks_influence(const app *a, int i, int pos, double *v) {
@@ -21,11 +29,6 @@ bool looks_influence(const app *a, int i, int pos, double *v) {
     return true;
 }
 
-static int ascending(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* 95th percentile of |D| off the diagonal: a few entries are many times the others. */
 static double influence_clip(const influence_view *f) {
     size_t n = (size_t)f->n, count = 0;
@@ -36,8 +39,7 @@ static double influence_clip(const influence_view *f) {
             if (j != k) all[count++] = fabs(f->D[j * n + k]);
         }
     }
-    qsort(all, count, sizeof *all, ascending);
-    double clip = all[(size_t)(0.95 * (double)(count - 1))];
+    double clip = quantile(all, count, 0.95);
     free(all);
     return clip;
 }

@@ -2,11 +2,13 @@
 #include "checks.h"
 
 #include <locale.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tui/cells.h"
 #include "tui/flow.h"
+#include "tui/quantile.h"
 
 enum { MASK = 0, N_WORDS = 24 };
 
@@ -232,13 +234,38 @@ static void test_ramps(void **state) {
     }
 }
 
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Against sorting: all different, many equal, in order already. */
+static void test_quantile(void **state) {
+    (void)state;
+    double v[100], sorted[100], odd[3] = {NAN, 2, NAN};
+    for (size_t n = 1; n <= 100; n++) {
+        for (int kind = 0; kind < 3; kind++) {
+            for (size_t i = 0; i < n; i++) {
+                size_t x = i * 7919 % 101;
+                v[i] = kind == 0 ? (double)x : kind == 1 ? (double)(x % 4) : (double)i;
+            }
+            memcpy(sorted, v, sizeof v);
+            qsort(sorted, n, sizeof *sorted, ascending);
+            CHECK(quantile(v, n, 0.95) == sorted[(size_t)(0.95 * (double)(n - 1))]);
+            CHECK(quantile(v, n, 0) == sorted[0] && quantile(v, n, 1) == sorted[n - 1]);
+        }
+    }
+    CHECK(quantile(v, 0, 0.5) == 0);
+    (void)quantile(odd, 3, 1); /* comes to an end */
+}
+
 int main(void) {
     setlocale(LC_ALL, "C.UTF-8");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grid),    cmocka_unit_test(test_flow),   cmocka_unit_test(test_joins),
-        cmocka_unit_test(test_spaces),  cmocka_unit_test(test_wide),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_folding), cmocka_unit_test(test_random), cmocka_unit_test(test_cells),
-        cmocka_unit_test(test_ramps),
+        cmocka_unit_test(test_grid),    cmocka_unit_test(test_flow),     cmocka_unit_test(test_joins),
+        cmocka_unit_test(test_spaces),  cmocka_unit_test(test_wide),     cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_folding), cmocka_unit_test(test_random),   cmocka_unit_test(test_cells),
+        cmocka_unit_test(test_ramps),   cmocka_unit_test(test_quantile),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     flow_release(&f);

@@ -1,9 +1,11 @@
 /* heat.c - a matrix as colours. */
 #include "tui/views/heat.h"
 
-/* First of `room` shown among n so that `at` is in the middle where possible. */
+/* First of `room` shown among n so that `at` is in the middle half where possible. It moves by half a room at
+ * a time: a map that stands still is easier to read, and a frame that changes every cell of it is the
+ * dearest. */
 static int first_shown(int at, int n, int room) {
-    int first = at < 0 ? 0 : at - room / 2;
+    int half = room > 1 ? room / 2 : 1, first = at < 0 ? 0 : at - at % half - room / 4;
     if (first > n - room) first = n - room;
     return first < 0 ? 0 : first;
 }

@@ -10,7 +10,7 @@ typedef struct heat {
     ramp ramp;
     double (*value)(const void *ctx, int row, int col); /* its place on the ramp, in [0, 1] */
     const void *ctx;
-    int row, col; /* kept in the middle where the matrix is larger than the room; -1: from the start */
+    int row, col; /* kept near the middle where the matrix is larger than the room; -1: from the start */
 } heat;
 
 /* What of the matrix is seen; `step` rows to a line. */
