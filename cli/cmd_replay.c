@@ -56,22 +56,12 @@ static void release(shown *s) {
     tree_file_close(s->trees);
 }
 
-static int check_fingerprint(const char *path, const traj_header *h, const model *m, err *e) {
-    const denoiser_info *now = denoiser_get_info(m->d);
-    if (!strcmp(h->fingerprint, now->fingerprint)) return 0;
-    return err_set(
-        e, ERR_BAD_ARGUMENT,
-        "%s: recorded with another model: \"%s\", fingerprint %s; --model is \"%s\", %s; leave out -m "
-        "or name the recording's model",
-        path, h->model_name, h->fingerprint, now->name, now->fingerprint);
-}
-
 static int check_model(const cli_args *a, const shown *s, const model *m, err *e) {
     int rc = 0;
     for (int i = 0; !rc && i < s->n; i++)
-        rc = check_fingerprint(a->operands[i], &s->files[i]->traj.head, m, e);
+        rc = screen_check_model(a->operands[i], &s->files[i]->traj.head, m, e);
     for (int i = 0; !rc && s->trees && i < tree_file_panes(s->trees); i++)
-        rc = check_fingerprint(a->operands[0], &tree_file_tree(s->trees, i)->nodes[0].traj.head, m, e);
+        rc = screen_check_model(a->operands[0], &tree_file_tree(s->trees, i)->nodes[0].traj.head, m, e);
     return rc;
 }
 

@@ -65,6 +65,16 @@ static int run_unseen(const tui_opts *o, err *e) {
     return rc;
 }
 
+int screen_check_model(const char *path, const traj_header *h, const model *m, err *e) {
+    const denoiser_info *now = denoiser_get_info(m->d);
+    if (!strcmp(h->fingerprint, now->fingerprint)) return 0;
+    return err_set(
+        e, ERR_BAD_ARGUMENT,
+        "%s: recorded with another model: \"%s\", fingerprint %s; --model is \"%s\", %s; leave out -m "
+        "or name the recording's model",
+        path, h->model_name, h->fingerprint, now->name, now->fingerprint);
+}
+
 /* A person's own file is read where a person looks, so that dumps and scripts do the same everywhere. */
 static void choose_config(const screen_args *s, bool unattended, char *path, size_t size, tui_opts *o) {
     if (s->config) {

@@ -35,6 +35,9 @@ typedef struct screen_args {
 /* The value of --color; the exit code of a usage error otherwise. */
 int screen_color(const command *c, const char *text, tui_color *out);
 
+/* Was a trajectory of this file made by the model? */
+int screen_check_model(const char *path, const traj_header *h, const model *m, err *e) MUST_CHECK;
+
 /* Shows the workbench, or dumps its screen. Returns the exit code; *still_computing tells that the model must
  * not be closed (see tui.h). */
 int screen_show(const command *c, const screen_args *s, tui_opts *o, bool *still_computing);

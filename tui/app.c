@@ -1,5 +1,6 @@
 /* app.c - opening and closing, what views read, and what is derived from states before a frame is drawn. */
 #include "tui/app.h"
+#include "tui/lessons/page.h"
 
 #include <math.h>
 #include <poll.h>
@@ -189,6 +190,7 @@ bool app_close(app *a) {
     for (int i = 0; i < TUI_MAX_PANES; i++) pane_release(&a->panes[i]);
     dialog_close(a);
     looks_release(&a->looks);
+    lesson_end(a);
     orders_release(&a->orders);
     app_themes_close(a);
     notes_release(&a->notes);
@@ -331,20 +333,25 @@ static void note_lines(app *a, int cols) {
     }
 }
 
+static layout arrange(const app *a, int cols, int rows) {
+    layout_wish w = {a->n_panes, a->lines, a->tab, a->focus, page_most_lines(a, LESSON_WIDTH(cols))};
+    return layout_of(cols, rows, &w);
+}
+
 int app_prepare(app *a, int cols, int rows, err *e) {
     int old_rows = a->lay.rows;
     for (int i = 0; i < a->n_panes; i++) {
         int rc = pane_derive(&a->panes[i], e);
         if (rc) return rc;
     }
-    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab, a->focus);
+    a->lay = arrange(a, cols, rows);
     if (a->lay.too_small) return 0;
     for (int i = 0; i < a->n_panes; i++) {
         int rc = build_flow(a, i, e);
         if (rc) return rc;
     }
     note_lines(a, cols);
-    a->lay = layout_of(cols, rows, a->n_panes, a->lines, a->tab, a->focus);
+    a->lay = arrange(a, cols, rows);
     int last = app_positions(a) - 1;
     if (a->cursor > last) a->cursor = last;
     if (a->cursor < 0) a->cursor = 0;
@@ -355,5 +362,6 @@ int app_prepare(app *a, int cols, int rows, err *e) {
     if (!rc) rc = looks_resolve(a, e);
     if (!rc) rc = orders_update(a, e);
     if (!rc) derive_differences(a);
+    if (!rc) rc = lesson_update(a, e);
     return rc;
 }

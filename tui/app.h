@@ -10,6 +10,7 @@
 #include "tui/flow.h"
 #include "tui/history.h"
 #include "tui/layout.h"
+#include "tui/lessons/player.h"
 #include "tui/line.h"
 #include "tui/looks.h"
 #include "tui/notes.h"
@@ -91,6 +92,7 @@ struct app {
     const model_tuning *tuning; /* of that model */
     looks looks;
     orders orders;
+    lesson_player lesson;
     k_memory memory; /* of the device, as the worker said last; zeros on the CPU */
     pane panes[TUI_MAX_PANES];
     int n_panes, focus, cursor;
@@ -185,6 +187,7 @@ double entropy_max(const pane *p); /* ln of the tokens that can be written, at l
 int rank_max(const pane *p);       /* positions the whole decode unmasks */
 int app_positions(const app *a);   /* of the longer pane */
 const char *layer_name(layer l);
+const char *tab_name(int tab);
 double app_speed(const app *a); /* steps per second */
 
 /* Time verbs (step.c). */

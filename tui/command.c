@@ -109,6 +109,53 @@ static int choose_layer(app *a, const char *rest, unsigned *flags, err *e) {
     return rc;
 }
 
+static int answer_lesson(app *a, const char *rest, unsigned *flags, err *e) {
+    int n = 0,
+        rc = *rest ? parse_count(rest, "lesson-answer N, or lesson-answer alone for the cursor", &n, e) : 0;
+    *flags |= APP_REDRAW;
+    return rc ? rc : app_lesson_answer(a, n, e);
+}
+
+/* What a name of a list stands for; -1 and the names otherwise. */
+static int find_name(const char *rest, const char *(*name)(int), int n, const char *what, err *e) {
+    char all[200] = "";
+    for (int i = 0; i < n; i++) {
+        if (!strcmp(rest, name(i))) return i;
+        size_t used = strlen(all);
+        snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "", name(i));
+    }
+    return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected: %s %s", rest, what, all), -1;
+}
+
+static const char *layer_at(int i) {
+    static const char *const names[N_LAYERS] = {"state",     "entropy",   "tis",     "order", "confidence",
+                                                "influence", "attention", "lock-in", "orders"};
+    return names[i];
+}
+
+/* What a key turns on and off, a command sets. */
+static int set_color(app *a, const char *rest, unsigned *flags, err *e) {
+    int i = find_name(rest, layer_at, N_LAYERS, "color", e);
+    *flags |= APP_REDRAW;
+    if (i < 0) return e->code;
+    if (i >= LAYER_INFLUENCE && i <= LAYER_LOCK_IN && !looks_possible(a)) return looks_refuse(e);
+    a->layer = (layer)i;
+    a->looks.given_up = 0;
+    app_say(a, "colouring: %s", layer_name(a->layer));
+    return 0;
+}
+
+static int set_detail(app *a, const char *rest, unsigned *flags, err *e) {
+    *flags |= APP_REDRAW;
+    if (!*rest) return *flags |= app_next_tab(a, 0), 0;
+    int i = find_name(rest, tab_name, N_TABS, "detail", e);
+    if (i < 0) return e->code;
+    if (i >= TAB_INFLUENCE && i <= TAB_LOCK_IN && !looks_possible(a)) return looks_refuse(e);
+    a->tab = (detail_tab)i;
+    a->looks.given_up = 0;
+    return 0;
+}
+
 static int mark_letter(const char *rest, int *out, err *e) {
     if (*rest < 'a' || *rest > 'z' || rest[1])
         return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected a letter of a to z", rest);
@@ -146,6 +193,10 @@ const app_command app_commands[] = {
     {"mark", "mark a..z", "mark this state and position", false, WORDS_NONE, set_mark},
     {"mark-go", "mark-go a..z", "go to a mark", false, WORDS_NONE, go_mark},
     {"note", "note TEXT", "words about the step shown", false, WORDS_NONE, note_step},
+    {"color", "color NAME", "colour by state, entropy, tis ... whatever was on", false, WORDS_LAYERS,
+     set_color},
+    {"detail", "detail [NAME]", "the next detail, or the one named", false, WORDS_TABS, set_detail},
+    {"lesson-answer", "lesson-answer [N]", "answer a lesson's question", false, WORDS_NONE, answer_lesson},
     {"attention-layer", "attention-layer N", "where the cursor looks, layers from 0", false, WORDS_NONE,
      choose_layer},
     {"attention-head", "attention-head N | attention-head mean", "whose attention is shown", false,
@@ -328,6 +379,8 @@ static int offer_words(const app *a, command_words kind, const char *rest, const
     const char *named;
     for (int i = 0; kind == WORDS_THEMES && !*rest && (named = app_theme_name(a, i)); i++)
         n = offer(out, n, max, named, word);
+    for (int i = 0; kind == WORDS_LAYERS && i < N_LAYERS; i++) n = offer(out, n, max, layer_at(i), word);
+    for (int i = 0; kind == WORDS_TABS && i < N_TABS; i++) n = offer(out, n, max, tab_name(i), word);
     for (int i = 0; kind == WORDS_BRANCHES && !*rest && i < t->n; i++)
         n = offer(out, n, max, t->nodes[i].name, word);
     for (int i = 0; kind == WORDS_FORMATS && !*rest && export_formats[i].name; i++)

@@ -18,6 +18,8 @@ typedef enum command_words {
     WORDS_FORMATS,
     WORDS_THEMES, /* and files */
     WORDS_BRANCHES,
+    WORDS_LAYERS,
+    WORDS_TABS,
     WORDS_FILES
 } command_words;
 

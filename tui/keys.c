@@ -197,6 +197,8 @@ const binding bindings[] = {
      GROUP_RUN,
      HINT_BUSY,
      "cancel"},
+    {{'>'}, "lesson-next", app_lesson_next, "lesson: on, or tell the answer", GROUP_LESSON, HINT_NEVER, NULL},
+    {{'<'}, "lesson-back", app_lesson_back, "lesson: back", GROUP_LESSON, HINT_NEVER, NULL},
     {{':'}, "command", app_type_command, "type a command", GROUP_PROGRAM, HINT_ALWAYS, "command"},
     {{'?', TUI_KEY_F1}, "help", app_open_help, "this help", GROUP_PROGRAM, HINT_ALWAYS, "help"},
     {{'M'}, "mouse", app_toggle_mouse, "mouse on and off", GROUP_PROGRAM, HINT_NEVER, NULL},
@@ -221,7 +223,7 @@ const int n_bindings = (int)(sizeof bindings / sizeof bindings[0]);
 
 const char *key_group_title(key_group g) {
     static const char *const titles[N_GROUPS] = {"time", "position", "view",   "why",
-                                                 "edit", "decode",   "program"};
+                                                 "edit", "decode",   "lesson", "program"};
     return titles[g];
 }
 
@@ -316,6 +318,19 @@ static unsigned unknown(app *a, int key) {
     return APP_REDRAW;
 }
 
+/* While a lesson asks, digits are choices, and Return says that the cursor is there. */
+static bool answers(const app *a, int key) {
+    int asks = lesson_asks(a);
+    if (a->count || a->pending_key) return false;
+    return asks < 0 ? key == KEY_RETURN : asks && key >= '1' && key <= '0' + asks;
+}
+
+static unsigned answer(app *a, int key) {
+    err e = {0};
+    if (app_lesson_answer(a, key == KEY_RETURN ? 0 : key - '0', &e)) app_complain(a, "%s", e.msg);
+    return APP_REDRAW;
+}
+
 unsigned keys_press(app *a, int key) {
     if (a->line.open) return line_key(a, key == '\n' ? KEY_RETURN : key);
     unsigned (*asked)(app *, int) = a->asked;
@@ -326,6 +341,7 @@ unsigned keys_press(app *a, int key) {
     if (key == 127 || key == 8) return unknown(a, 1);
     if (key == '\n') key = KEY_RETURN;
     if (a->help) return press_in_help(a, key);
+    if (answers(a, key)) return answer(a, key);
     if (is_digit(a, key)) {
         a->count = a->count * 10 + (key - '0');
         if (a->count > MAX_COUNT) a->count = MAX_COUNT;

@@ -37,6 +37,7 @@ typedef enum key_group {
     GROUP_WHY,
     GROUP_EDIT,
     GROUP_RUN,
+    GROUP_LESSON,
     GROUP_PROGRAM,
     N_GROUPS
 } key_group;

@@ -20,7 +20,14 @@ static int max(int a, int b) {
 }
 
 /* Title, legend, timeline, hints, status; the titles of panes come on top. */
-enum { FIXED_ROWS = 5, TABBED_DETAIL = 7, GRID_DETAIL = 5, LEAST_CANVAS = 6, GRID_TALL = 50 };
+enum {
+    FIXED_ROWS = 5,
+    TABBED_DETAIL = 7,
+    GRID_DETAIL = 5,
+    LEAST_CANVAS = 6,
+    GRID_TALL = 50,
+    COMPACT_DETAIL = 5
+};
 enum { WIDE_PANE = 96, SPLIT_PANE = 56, DETAIL_PANE = 38 };
 
 static shares share_tabbed(int rows, int canvas_lines) {
@@ -60,6 +67,16 @@ static shares share_grid(int rows, int canvas_lines, bool corner) {
     s.detail = corner ? 0 : clamp(rest - 2 * (canvas_lines + 1), GRID_DETAIL, most);
     s.canvas = (rest - s.detail) / 2;
     if (!corner) s.detail = rest - 2 * s.canvas;
+    return s;
+}
+
+/* Beside a lesson on a small screen. */
+static shares share_compact(int rows, int canvas_rows, int canvas_lines, detail_tab tab) {
+    shares s = {0};
+    int rest = rows - FIXED_ROWS - canvas_rows, spare = rest - canvas_rows * canvas_lines;
+    s.detail = spare >= COMPACT_DETAIL ? spare : tab == TAB_INSPECTOR ? 0 : COMPACT_DETAIL;
+    s.canvas = (rest - s.detail) / canvas_rows;
+    if (s.detail) s.detail = rest - canvas_rows * s.canvas;
     return s;
 }
 
@@ -118,30 +135,42 @@ static rect place_panes(layout *l, rect *rest, const shares *s, int row) {
     return column(all, l->columns - 1, l->columns, 2);
 }
 
-layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab, int focus) {
-    layout l = {.cols = cols, .rows = rows, .n_panes = n_panes, .columns = n_panes};
+/* With its rule. */
+static int lesson_rows(int rows, int lines) {
+    return lines ? min(lines + 1, rows / 3) : 0;
+}
+
+static shares share(const layout *l, const layout_wish *w, int rows, int pane_cols, bool corner) {
+    int canvas_rows = (l->n_panes + l->columns - 1) / l->columns;
+    if (rows < LAYOUT_MIN_ROWS) return share_compact(rows, canvas_rows, w->canvas_lines, w->tab);
+    if (canvas_rows > 1) return share_grid(rows, w->canvas_lines, corner);
+    return l->tabbed ? share_tabbed(rows, w->canvas_lines) : share_tall(rows, pane_cols, w->canvas_lines);
+}
+
+layout layout_of(int cols, int rows, const layout_wish *w) {
+    int n = w->n_panes, panel = lesson_rows(rows, w->lesson), free_rows = rows - panel;
+    layout l = {.cols = cols, .rows = rows, .n_panes = n, .columns = n};
     l.too_small = cols < LAYOUT_MIN_COLS || rows < LAYOUT_MIN_ROWS;
     if (l.too_small) return l;
-    int pane_cols = (cols - 2 * (n_panes - 1)) / n_panes;
-    bool grid = n_panes > 2 && pane_cols < SPLIT_PANE, look = tab >= TAB_INFLUENCE;
-    bool corner = grid && n_panes == 3 && rows < GRID_TALL && !look;
+    int pane_cols = (cols - 2 * (n - 1)) / n;
+    bool grid = n > 2 && pane_cols < SPLIT_PANE, look = w->tab >= TAB_INFLUENCE;
+    bool corner = grid && n == 3 && free_rows < GRID_TALL && !look;
     if (grid) l.columns = 2;
-    l.tabbed = grid || rows < 34 || pane_cols < SPLIT_PANE;
-    shares s = grid       ? share_grid(rows, canvas_lines, corner)
-               : l.tabbed ? share_tabbed(rows, canvas_lines)
-                          : share_tall(rows, pane_cols, canvas_lines);
+    l.tabbed = grid || free_rows < (w->lesson ? 38 : 34) || pane_cols < SPLIT_PANE;
+    shares s = share(&l, w, free_rows, pane_cols, corner);
     rect rest = {0, 0, cols, rows}, quarter = {0};
     l.title = take_rows(&rest, 1);
     if (s.air) take_rows(&rest, 1);
-    for (int row = 0; row * l.columns < n_panes; row++) quarter = place_panes(&l, &rest, &s, row);
+    for (int row = 0; row * l.columns < n; row++) quarter = place_panes(&l, &rest, &s, row);
     l.legend = take_rows(&rest, 1);
     l.timeline = take_rows(&rest, 1);
     if (s.air) take_rows(&rest, 1);
     rect detail = corner ? quarter : take_rows(&rest, s.detail);
-    if (l.tabbed || look) l.tabs = take_rows(&detail, 1);
+    if ((l.tabbed || look) && detail.h) l.tabs = take_rows(&detail, 1);
     l.chart = take_rows(&rest, s.chart);
-    place_detail(&l, detail, focus, tab);
-    if (corner) take_rows(&rest, rest.h - 2); /* the row that two canvases could not share */
+    place_detail(&l, detail, w->focus, w->tab);
+    take_rows(&rest, rest.h - 2 - panel); /* the row that two canvases could not share */
+    l.lesson = take_rows(&rest, panel);
     l.hints = take_rows(&rest, 1);
     l.status = take_rows(&rest, 1);
     return l;

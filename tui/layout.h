@@ -3,8 +3,10 @@
  * Panes stand side by side; three or four that would be too narrow stand in two rows of two. Where
  * there is room each has inspector and candidates under its canvas and the chart runs along the
  * bottom; where there is not, the detail area shows one of them at a time (tabs), of the focused pane
- * alone when all would be too narrow. Three panes in two rows leave the fourth quarter to the detail.
- * Rectangles never overlap and lie inside the screen; one that is not shown has h = 0.
+ * alone when all would be too narrow. Three panes in two rows leave the fourth quarter to the detail. A
+ * lesson takes rows above the hints; where it leaves fewer than 24, the summary goes, and detail shows where
+ * the canvas leaves room or when another tab than the first is chosen. Rectangles never overlap and lie
+ * inside the screen; one that is not shown has h = 0.
  */
 #ifndef TABES_TUI_LAYOUT_H
 #define TABES_TUI_LAYOUT_H
@@ -37,12 +39,18 @@ typedef struct layout {
     int columns; /* panes in a row */
     bool too_small;
     bool tabbed; /* detail is shown by tabs */
-    rect title, legend, timeline, tabs, chart, look, hints, status;
+    rect title, legend, timeline, tabs, chart, look, lesson, hints, status;
     pane_layout pane[LAYOUT_PANES];
 } layout;
 
-/* canvas_lines: lines that the longest canvas would like to have; tab: what the detail area shows when there
- * are tabs; focus: the pane whose detail is shown when there is room for one. */
-layout layout_of(int cols, int rows, int n_panes, int canvas_lines, detail_tab tab, int focus);
+typedef struct layout_wish {
+    int n_panes;
+    int canvas_lines; /* that the longest canvas would like to have */
+    detail_tab tab;   /* what the detail area shows when there are tabs */
+    int focus;        /* the pane whose detail is shown when there is room for one */
+    int lesson; /* lines of a lesson's text, 0 without a lesson; at most a third of the screen is given */
+} layout_wish;
+
+layout layout_of(int cols, int rows, const layout_wish *w);
 
 #endif

@@ -19,14 +19,18 @@ static int index_of(const int *pos, int n, int want) {
     return low < n && pos[low] == want ? low : -1;
 }
 
+bool looks_influence_between(const influence_view *f, int from, int to, double *v) {
+    int i = index_of(f->pos, f->n, from), j = index_of(f->pos, f->n, to);
+    if (from == to || i < 0 || j < 0) return false;
+    *v = f->D[j * f->n + i];
+    return true;
+}
+
 bool looks_influence(const app *a, int i, int pos, double *v) {
     const inspection *x = a->looks.shown[i][INSPECT_INFLUENCE];
-    if (!x || pos == a->cursor) return false;
-    const influence_view *f = &x->influence;
-    int c = index_of(f->pos, f->n, a->cursor), k = index_of(f->pos, f->n, pos);
-    if (c < 0 || k < 0) return false;
-    *v = a->looks.settled_by ? f->D[c * f->n + k] : f->D[k * f->n + c];
-    return true;
+    if (!x) return false;
+    return a->looks.settled_by ? looks_influence_between(&x->influence, pos, a->cursor, v)
+                               : looks_influence_between(&x->influence, a->cursor, pos, v);
 }
 
 /* 95th percentile of |D| off the diagonal: a few entries are many times the others. */

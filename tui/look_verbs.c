@@ -4,6 +4,10 @@
 
 static const char no_model[] = "this asks the model, and a recording has none: tabes replay FILE -m MODEL";
 
+int looks_refuse(err *e) {
+    return err_set(e, ERR_BAD_ARGUMENT, "%s", no_model);
+}
+
 static bool refuse(app *a) {
     if (looks_possible(a)) return false;
     app_complain(a, "%s", no_model);
@@ -63,7 +67,7 @@ static void open_attention(app *a) {
 }
 
 int app_look_at_layer(app *a, int n, err *e) {
-    if (!looks_possible(a)) return err_set(e, ERR_BAD_ARGUMENT, "%s", no_model);
+    if (!looks_possible(a)) return looks_refuse(e);
     int last = denoiser_get_info(a->looking)->n_layers - 1;
     if (n < 0 || n > last) return err_set(e, ERR_BAD_ARGUMENT, "layer %d, expected 0..%d", n, last);
     a->looks.layer = n;
@@ -81,7 +85,7 @@ unsigned app_look_attention(app *a, int count) {
 }
 
 int app_look_at_head(app *a, int head, err *e) {
-    if (!looks_possible(a)) return err_set(e, ERR_BAD_ARGUMENT, "%s", no_model);
+    if (!looks_possible(a)) return looks_refuse(e);
     int n = denoiser_get_info(a->looking)->n_heads;
     if (head < -1 || head >= n) return err_set(e, ERR_BAD_ARGUMENT, "head %d, expected 0..%d", head, n - 1);
     a->looks.head = head;

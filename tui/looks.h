@@ -36,6 +36,7 @@ typedef struct looks {
 
 /* Is there a model to look with? */
 bool looks_possible(const app *a);
+int looks_refuse(err *e); /* says how to have one */
 
 /* Was the pane's trajectory made by that model? */
 bool looks_of(const app *a, const pane *p);
@@ -53,6 +54,8 @@ void looks_release(looks *l);
 /* The truth check at state n of a pane, or NULL. tokens [n_tokens] is scratch. */
 const inspection *looks_truth_at(const app *a, int i, int n, int32_t *tokens);
 
+/* How much `from` settles `to`; false when either is not masked, or both are one. */
+bool looks_influence_between(const influence_view *f, int from, int to, double *v);
 /* Signed value of the influence between the cursor and `pos` in the direction that is chosen; false when
  * there is none. */
 bool looks_influence(const app *a, int i, int pos, double *v);

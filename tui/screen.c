@@ -45,6 +45,7 @@ int screen_draw(app *a, cells *g, err *e) {
     show(&view_look_head, a, 0, g, l->tabs);
     show(&view_chart, a, 0, g, l->chart);
     if (details[a->tab]) show(details[a->tab], a, a->focus, g, l->look);
+    if (a->lesson.l) show(&view_lesson, a, 0, g, l->lesson);
     show(&view_hints, a, 0, g, l->hints);
     show(&view_status, a, 0, g, l->status);
     if (a->over) dialog_draw(a, g, (rect){0, 1, l->cols, l->rows - 2});

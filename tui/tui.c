@@ -8,6 +8,7 @@
 #include "engine/base/clock.h"
 #include "tui/keys.h"
 #include "tui/screen.h"
+#include "tui/start.h"
 #include "tui/term.h"
 
 /* A key is answered at once, as long as keys and pointer do not come faster than this; what changes by itself
@@ -104,38 +105,17 @@ static int draw(loop *l, err *e) {
     return 0;
 }
 
-/* One key of `*keys`; 0 or an error. */
-static int press_next(app *a, const char **keys, unsigned *flags, err *e) {
-    uint32_t cp = 0;
-    int used = utf8_decode(*keys, strlen(*keys), &cp);
-    if (used <= 0) return err_set(e, ERR_BAD_ARGUMENT, "keys: not UTF-8");
-    *keys += used;
-    *flags |= keys_press(a, (int)cp);
-    return 0;
-}
-
 /* Keys given beforehand, each as soon as the one before has come to its end; Esc and Ctrl-c drop the rest. */
 static int press_given(loop *l, err *e) {
     int rc = 0;
     while (!rc && *l->keys && !script_waits(&l->a.script) && !(l->flags & APP_QUIT) && !app_waits(&l->a) &&
            !l->a.playing) {
-        rc = press_next(&l->a, &l->keys, &l->flags, e);
+        rc = start_key(&l->a, &l->keys, &l->flags, e);
         obey(l);
         looks_ask(&l->a);
         if (!rc) rc = draw(l, e);
     }
     return rc;
-}
-
-/* The config file's commands. */
-static int queue_config(app *a, const tui_opts *o, err *e) {
-    return o->config ? script_push_file(&a->script, o->config, true, e) : 0;
-}
-
-/* What comes first is pushed last. */
-static int queue_commands(app *a, const tui_opts *o, err *e) {
-    int rc = o->script ? script_push_file(&a->script, o->script, false, e) : 0;
-    return rc || !o->exec ? rc : script_push(&a->script, "--exec", o->exec, true, false, e);
 }
 
 /* Commands of files and options, likewise; an error of theirs is shown. */
@@ -158,7 +138,7 @@ static int run_start(loop *l, err *e) {
     if (!rc) rc = press_given(l, e);
     if (rc || !l->later || *l->keys || script_waits(&l->a.script)) return rc;
     err bad = {0};
-    if (queue_commands(&l->a, l->later, &bad)) app_complain(&l->a, "%s", bad.msg);
+    if (start_commands(&l->a, l->later, &bad)) app_complain(&l->a, "%s", bad.msg);
     l->later = NULL;
     return run_given(l, e);
 }
@@ -178,42 +158,6 @@ static int run(loop *l, err *e) {
     return rc;
 }
 
-/* Without a terminal --------------------------------------------------- */
-
-/* Until the worker has answered, nothing plays and what is shown has been looked at. */
-static void settle(app *a) {
-    while (app_busy(a) || a->playing || looks_ask(a)) {
-        struct pollfd fd = {.fd = a->worker ? worker_fd(a->worker) : -1, .events = POLLIN};
-        if (app_waits(a)) poll(&fd, 1, 100);
-        app_events(a);
-        app_tick(a, a->next_tick);
-    }
-}
-
-static int press_all(app *a, cells *g, const char *keys, err *e) {
-    int rc = screen_draw(a, g, e);
-    while (!rc && keys && *keys && !a->quit) {
-        unsigned flags = 0;
-        rc = press_next(a, &keys, &flags, e);
-        settle(a);
-        if (!rc) rc = screen_draw(a, g, e);
-    }
-    return rc;
-}
-
-/* Each command to its end; the first that fails ends it. */
-static int run_all(app *a, cells *g, err *e) {
-    int rc = 0;
-    while (!rc && script_waits(&a->script) && !a->quit) {
-        unsigned flags = 0;
-        rc = script_step(a, &flags, e);
-        settle(a);
-        err drawing = {0};
-        if (!rc && screen_draw(a, g, &drawing)) rc = err_set(e, drawing.code, "%s", drawing.msg);
-    }
-    return rc;
-}
-
 /* Doors --------------------------------------------------------------- */
 
 int tui_run(const tui_opts *o, err *e) {
@@ -222,7 +166,8 @@ int tui_run(const tui_opts *o, err *e) {
     int rc = term_check(e);
     if (!rc) rc = app_open(&l.a, o, e);
     if (rc) return rc;
-    rc = queue_config(&l.a, o, e);
+    rc = start_config(&l.a, o, e);
+    if (!rc && o->lesson) rc = lesson_begin(&l.a, o->lesson, e);
     if (!rc) rc = term_open(o, &pal, e);
     if (!rc) {
         pal.theme = l.a.pal.theme;
@@ -237,25 +182,5 @@ int tui_run(const tui_opts *o, err *e) {
     }
     cells_release(&l.grid);
     bool stopped = app_close(&l.a);
-    return rc ? rc : stopped ? 0 : TUI_STILL_COMPUTING;
-}
-
-int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) {
-    app a;
-    cells g = {0};
-    int rc = app_open(&a, o, e);
-    if (rc) return rc;
-    a.pal.mode = MODE_NONE;
-    a.pal.ascii = o->ascii;
-    settle(&a);
-    rc = queue_config(&a, o, e);
-    if (!rc) rc = cells_init(&g, cols, rows, o->ascii, e);
-    if (!rc) rc = run_all(&a, &g, e);
-    if (!rc) rc = press_all(&a, &g, o->keys, e);
-    if (!rc) rc = queue_commands(&a, o, e);
-    if (!rc) rc = run_all(&a, &g, e);
-    if (!rc) cells_dump(&g, out);
-    cells_release(&g);
-    bool stopped = app_close(&a);
     return rc ? rc : stopped ? 0 : TUI_STILL_COMPUTING;
 }

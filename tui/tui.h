@@ -12,6 +12,8 @@
 typedef enum tui_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } tui_color;
 
 /* One pane of a live workbench. */
+typedef struct lesson lesson;
+
 typedef struct tui_pane {
     const policy *policy;
     param_set params;
@@ -38,6 +40,8 @@ typedef struct tui_opts {
 
     const model *looker; /* of a replay: what looks ask, which must be the recordings' model; may be NULL */
 
+    const lesson *lesson; /* played; must outlive the call; may be NULL */
+
     const char *record_prefix; /* `R` writes PREFIX-<policy>.jsonl; NULL: "tabes-YYYYmmdd-HHMMSS" in the
                                   current directory */
     const char *keys;          /* pressed first, UTF-8; may be NULL */
@@ -63,5 +67,9 @@ int tui_run(const tui_opts *o, err *e) MUST_CHECK;
 
 /* The screen as text after o->keys were pressed one by one, each to its end; no terminal is needed. */
 int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) MUST_CHECK;
+
+/* Plays o->lesson through, unseen, at 80x24: every command has to succeed, every highlight, answer and
+ * placeholder to be there, and every text to fit. The error has the line of the file. */
+int tui_check_lesson(const tui_opts *o, err *e) MUST_CHECK;
 
 #endif

@@ -13,9 +13,9 @@ typedef struct view {
 } view;
 
 extern const view view_attention, view_candidates, view_canvas, view_chart, view_help, view_hints,
-    view_influence, view_inspector, view_legend, view_line, view_lock_in, view_look_head, view_matches,
-    view_orders, view_pane_title, view_scores, view_status, view_summary, view_timeline, view_title,
-    view_truth;
+    view_influence, view_inspector, view_legend, view_lesson, view_line, view_lock_in, view_look_head,
+    view_matches, view_orders, view_pane_title, view_scores, view_status, view_summary, view_timeline,
+    view_title, view_truth;
 
 /* A look by its role. */
 static inline style look(const app *a, style_role r) {

@@ -42,7 +42,8 @@ static void test_every_size(void **state) {
         for (int rows = 1; rows <= 100; rows++) {
             for (int panes = 1; panes <= LAYOUT_PANES; panes++) {
                 for (int tab = 0; tab < N_TABS; tab++) {
-                    layout l = layout_of(cols, rows, panes, rows % 30, (detail_tab)tab, rows % panes);
+                    layout l = layout_of(cols, rows,
+                                         &(layout_wish){panes, rows % 30, (detail_tab)tab, rows % panes, 0});
                     bool fits = cols >= LAYOUT_MIN_COLS && rows >= LAYOUT_MIN_ROWS;
                     small += l.too_small == fits;
                     bad += !l.too_small && !is_sound(&l);
@@ -60,40 +61,40 @@ static void test_every_size(void **state) {
 
 static void test_known_sizes(void **state) {
     (void)state;
-    layout l = layout_of(80, 24, 2, 10, TAB_INSPECTOR, 0);
+    layout l = layout_of(80, 24, &(layout_wish){2, 10, TAB_INSPECTOR, 0, 0});
     CHECK(l.tabbed && l.pane[0].canvas.h >= 10 && l.pane[0].inspector.h >= 5 && !l.pane[0].candidates.h &&
           !l.chart.h);
     CHECK(l.pane[1].canvas.x > l.pane[0].canvas.x + 30);
-    l = layout_of(80, 24, 2, 10, TAB_CHART, 0);
+    l = layout_of(80, 24, &(layout_wish){2, 10, TAB_CHART, 0, 0});
     CHECK(l.chart.h >= 5 && !l.pane[0].inspector.h);
-    l = layout_of(120, 40, 2, 10, TAB_INSPECTOR, 0);
+    l = layout_of(120, 40, &(layout_wish){2, 10, TAB_INSPECTOR, 0, 0});
     CHECK(!l.tabbed && l.pane[1].inspector.h >= 10 && l.pane[1].candidates.h >= 10 && l.chart.h >= 6 &&
           l.pane[0].canvas.h >= 10);
-    l = layout_of(200, 60, 2, 10, TAB_INSPECTOR, 0);
+    l = layout_of(200, 60, &(layout_wish){2, 10, TAB_INSPECTOR, 0, 0});
     CHECK(!l.tabbed && l.pane[0].candidates.w >= 45 && l.pane[0].summary.h == 1);
-    CHECK(layout_of(79, 24, 2, 10, TAB_CHART, 0).too_small &&
-          layout_of(80, 23, 2, 10, TAB_CHART, 0).too_small);
+    CHECK(layout_of(79, 24, &(layout_wish){2, 10, TAB_CHART, 0, 0}).too_small &&
+          layout_of(80, 23, &(layout_wish){2, 10, TAB_CHART, 0, 0}).too_small);
 }
 
 /* Three and four panes: two rows where columns would be too narrow, and the detail of the focused pane. */
 static void test_more_panes(void **state) {
     (void)state;
-    layout l = layout_of(80, 24, 4, 10, TAB_INSPECTOR, 2);
+    layout l = layout_of(80, 24, &(layout_wish){4, 10, TAB_INSPECTOR, 2, 0});
     CHECK(l.columns == 2 && l.pane[2].canvas.y > l.pane[0].canvas.y && l.pane[3].canvas.x > 30);
     CHECK(l.pane[0].canvas.h == 6 && !l.pane[1].inspector.h);
     CHECK(l.pane[2].inspector.h >= 4 && l.pane[2].inspector.w == 80);
-    l = layout_of(80, 24, 3, 10, TAB_INSPECTOR, 1);
+    l = layout_of(80, 24, &(layout_wish){3, 10, TAB_INSPECTOR, 1, 0});
     CHECK(l.pane[2].canvas.h >= 7 && l.pane[1].inspector.x > l.pane[2].canvas.x + 30);
     CHECK(l.pane[1].inspector.y > l.pane[1].canvas.y && l.legend.y > l.pane[1].inspector.y);
-    l = layout_of(80, 24, 3, 10, TAB_CHART, 1);
+    l = layout_of(80, 24, &(layout_wish){3, 10, TAB_CHART, 1, 0});
     CHECK(l.chart.h >= 6 && l.chart.x > 30);
-    l = layout_of(80, 24, 3, 10, TAB_INFLUENCE, 1);
+    l = layout_of(80, 24, &(layout_wish){3, 10, TAB_INFLUENCE, 1, 0});
     CHECK(l.look.w == 80 && l.look.h >= 4);
-    l = layout_of(120, 40, 4, 10, TAB_INSPECTOR, 0);
+    l = layout_of(120, 40, &(layout_wish){4, 10, TAB_INSPECTOR, 0, 0});
     CHECK(l.columns == 2 && l.pane[3].canvas.h >= 10 && l.pane[0].inspector.w == 120);
-    l = layout_of(200, 60, 4, 10, TAB_INSPECTOR, 0);
+    l = layout_of(200, 60, &(layout_wish){4, 10, TAB_INSPECTOR, 0, 0});
     CHECK(l.columns == 2 && l.chart.h >= 6 && l.pane[3].inspector.h >= 8 && l.pane[3].canvas.h >= 10);
-    l = layout_of(200, 60, 3, 10, TAB_INSPECTOR, 0);
+    l = layout_of(200, 60, &(layout_wish){3, 10, TAB_INSPECTOR, 0, 0});
     CHECK(l.columns == 3 && l.pane[2].candidates.h >= 10);
 }
 

@@ -8,6 +8,7 @@
 typedef struct place {
     int pos;
     bool masked, prompt, fresh, candidate, next, differs, found;
+    bool marked;                 /* by a lesson */
     bool doubted;                /* written, and the model would now write another token */
     bool forced, pinned, banned; /* a person's doing */
     double x;                    /* place on the layer's ramp */
@@ -98,6 +99,7 @@ static place look_up(const app *a, const pane *p, const step_setting *s, int pos
     at.candidate = at.masked && r && record_cand_index(r, pos) >= 0;
     at.next = at.masked && written_by(r, pos);
     at.differs = a->diff && a->n_panes > 1 && p->n_differs && p->differs[pos];
+    at.marked = lesson_marks(a, (int)(p - a->panes), pos);
     at.found = search_lit(a, (int)(p - a->panes), pos);
     at.scored =
         layer_value(a, p, r, pos, &at.x) || look_value(a, (int)(p - a->panes), pos, &at.x, &at.doubted);
@@ -133,7 +135,7 @@ static style place_look(const app *a, const pane *p, const place *at) {
         s.attr = attr | token_attr(a, at);
     }
     if (at->doubted) s.attr |= ATTR_UNDER;
-    if (at->found) s.attr |= ATTR_REVERSE | ATTR_UNDER;
+    if (at->found || (at->marked && p->flow.grid < 3)) s.attr |= ATTR_REVERSE | ATTR_UNDER;
     if ((at->differs && p->flow.grid < 3) || at->pinned) s.attr |= ATTR_UNDER;
     return s;
 }
@@ -237,6 +239,18 @@ static void draw_hand(const brush *b, const flow_slot *s, const place *at, style
     cells_char(b->g, b->r.x + s->x + (grid >= 3 ? 2 : 0), y, sign, mark);
 }
 
+/* A lesson's positions stand in brackets, which take the room of the other signs. */
+static void draw_brackets(const brush *b, const flow_slot *s, style st) {
+    int y = row_of(b, s->y), x = b->r.x + s->x;
+    if (y < 0 || b->p->flow.grid < 3) return;
+    style mark = look(b->a, STYLE_KEY);
+    mark.bg = st.bg;
+    mark.attr |= ATTR_BOLD;
+    if (st.bg >= 0) mark.fg = st.fg;
+    cells_char(b->g, x, y, '[', mark);
+    cells_char(b->g, x + 2, y, ']', mark);
+}
+
 static void draw_cursor(const brush *b) {
     if (b->a->cursor >= b->p->flow.n) return;
     const flow_slot *s = &b->p->flow.slots[b->p->flow.slots[b->a->cursor].owner];
@@ -266,7 +280,8 @@ static void draw(const app *a, int pane_index, cells *g, rect r) {
         place at = look_up(a, p, &setting, i);
         style st = place_look(a, p, &at);
         bool ranked = draw_rank(&b, s, &at, st);
-        if (ranked && a->layer == LAYER_ORDERS) continue; /* it takes the room of the signs, too */
+        if (ranked && a->layer == LAYER_ORDERS && !at.marked)
+            continue; /* it takes the room of the signs, too */
         if (ranked) {
             /* It stands in the token's place. */
         } else if (at.masked) {
@@ -276,6 +291,7 @@ static void draw(const app *a, int pane_index, cells *g, rect r) {
         }
         if (at.differs) draw_difference(&b, s, st);
         draw_hand(&b, s, &at, st);
+        if (at.marked) draw_brackets(&b, s, st);
     }
     draw_cursor(&b);
     draw_more(&b);

@@ -2,14 +2,17 @@
  * its name and what it is about. */
 #include "tui/view.h"
 
-static const char *const names[N_TABS] = {"inspector", "candidates", "chart",   "influence", "truth",
-                                          "scores",    "attention",  "lock-in", "orders"};
+const char *tab_name(int tab) {
+    static const char *const names[N_TABS] = {"inspector", "candidates", "chart",   "influence", "truth",
+                                              "scores",    "attention",  "lock-in", "orders"};
+    return names[tab];
+}
 
 static int draw_tabs(const app *a, cells *g, int x, rect r) {
     for (int i = 0; i < TAB_INFLUENCE; i++) {
         bool on = (int)a->tab == i;
         x = cells_printf(g, x, r.y, rect_end(r), look(a, on ? STYLE_STRONG : STYLE_DIM),
-                         on ? " [%s] " : "  %s  ", names[i]);
+                         on ? " [%s] " : "  %s  ", tab_name(i));
     }
     return x;
 }
@@ -18,7 +21,7 @@ static int draw_tabs(const app *a, cells *g, int x, rect r) {
 static void draw_subject(const app *a, cells *g, int x, rect r) {
     const pane *p = app_pane(a, a->focus);
     int end = rect_end(r);
-    x = cells_printf(g, x, r.y, end, look(a, STYLE_STRONG), " [%s] ", names[a->tab]);
+    x = cells_printf(g, x, r.y, end, look(a, STYLE_STRONG), " [%s] ", tab_name(a->tab));
     if (a->tab == TAB_ORDERS) { /* of whole decodes */
         cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), " A against %c, whole decodes as far as known ",
                      'A' + a->orders.other);

@@ -1,0 +1,25 @@
+/* start.c - what is given beforehand. */
+#include "tui/start.h"
+
+#include <string.h>
+
+#include "tui/keys.h"
+
+int start_key(app *a, const char **keys, unsigned *flags, err *e) {
+    uint32_t cp = 0;
+    int used = utf8_decode(*keys, strlen(*keys), &cp);
+    if (used <= 0) return err_set(e, ERR_BAD_ARGUMENT, "keys: not UTF-8");
+    *keys += used;
+    *flags |= keys_press(a, (int)cp);
+    return 0;
+}
+
+int start_config(app *a, const tui_opts *o, err *e) {
+    return o->config ? script_push_file(&a->script, o->config, true, e) : 0;
+}
+
+/* What comes first is pushed last. */
+int start_commands(app *a, const tui_opts *o, err *e) {
+    int rc = o->script ? script_push_file(&a->script, o->script, false, e) : 0;
+    return rc || !o->exec ? rc : script_push(&a->script, "--exec", o->exec, true, false, e);
+}
