@@ -41,45 +41,40 @@ static void add(page *p, style_role role, const char *text, int indent, int widt
     }
 }
 
-static void add_text(const app *a, page *p, style_role role, const char *text, int width) {
+/* With its placeholders filled, and something before it. */
+static void add_text(const app *a, page *p, style_role role, const char *before, const char *text, int indent,
+                     int width) {
     strbuf out;
     err bad = {0};
     strbuf_init(&out, LESSON_MAX_BYTES);
+    strbuf_puts(&out, before);
     if (set_expand(a, text, &out, &bad) && !p->bad.code) p->bad = bad;
-    add(p, role, out.data, 0, width);
+    add(p, role, out.data, indent, width);
     strbuf_release(&out);
 }
 
 static void add_question(const app *a, page *p, const lesson_step *s, int width) {
+    char number[16];
     if (!s->question) return;
-    add_text(a, p, STYLE_STRONG, s->question, width);
+    add_text(a, p, STYLE_STRONG, "", s->question, 0, width);
     for (int i = 0; i < s->n_choices; i++) {
-        char text[PAGE_LINE];
-        snprintf(text, sizeof text, " %d  %.480s", i + 1, s->choices[i]);
-        add(p, STYLE_KEY, text, 4, width);
+        snprintf(number, sizeof number, " %d  ", i + 1);
+        add_text(a, p, STYLE_KEY, number, s->choices[i], 4, width);
     }
 }
 
 static void add_verdict(const app *a, page *p, const lesson_step *s, lesson_answer given, int width) {
-    strbuf out;
-    err bad = {0};
-    char text[PAGE_LINE];
-    if (!s->question) return;
-    strbuf_init(&out, PAGE_LINE);
     const char *said = given == ANSWER_RIGHT ? "Right: " : given == ANSWER_WRONG ? "Not so: " : "Answer: ";
+    style_role role = given == ANSWER_RIGHT ? STYLE_NEXT : given == ANSWER_WRONG ? STYLE_WARN : STYLE_STRONG;
+    char before[32], text[300];
+    if (!s->question) return;
     if (s->n_choices) {
-        strbuf_printf(&out, "%d, %.480s", s->right + 1, s->choices[s->right]);
+        snprintf(before, sizeof before, "%s%d, ", said, s->right + 1);
+        add_text(a, p, role, before, s->choices[s->right], 2, width);
     } else {
         snprintf(text, sizeof text, "position {pos %.200s}", s->place);
-        if (set_expand(a, text, &out, &bad) && !p->bad.code) p->bad = bad;
+        add_text(a, p, role, said, text, 2, width);
     }
-    snprintf(text, sizeof text, "%s%.480s", said, out.data);
-    add(p,
-        given == ANSWER_RIGHT   ? STYLE_NEXT
-        : given == ANSWER_WRONG ? STYLE_WARN
-                                : STYLE_STRONG,
-        text, 2, width);
-    strbuf_release(&out);
 }
 
 static void fill(const app *a, int step, bool after, int width, page *p) {
@@ -88,7 +83,7 @@ static void fill(const app *a, int step, bool after, int width, page *p) {
     p->n = 0;
     p->bad = (err){0};
     if (after) add_verdict(a, p, s, given, width);
-    add_text(a, p, STYLE_PLAIN, after ? s->after.text : s->before.text, width);
+    add_text(a, p, STYLE_PLAIN, "", after ? s->after.text : s->before.text, 0, width);
     if (!after) add_question(a, p, s, width);
 }
 

@@ -300,6 +300,12 @@ enum { SHOWN_POSITIONS = 12 };
 typedef enum kind { KIND_POS, KIND_TOKEN, KIND_H, KIND_P, KIND_TIS, KIND_COUNT, N_KINDS } kind;
 static const char *const kinds[N_KINDS] = {"pos", "token", "H", "p", "tis", "count"};
 
+/* The next '{' that begins a placeholder; one before a blank is text, such as the key's name. */
+static const char *find_holder(const char *s) {
+    while ((s = strchr(s, '{')) != NULL && (s[1] == ' ' || !s[1])) s++;
+    return s;
+}
+
 /* "{KIND SET}" at s: kind and the set's text; NULL when it is none. */
 static const char *read_holder(const char *s, kind *k, char *set, size_t size) {
     const char *end = strchr(s, '}'), *blank = strchr(s, ' ');
@@ -316,7 +322,7 @@ static const char *read_holder(const char *s, kind *k, char *set, size_t size) {
 
 int set_check_text(const char *text, const char **at, err *e) {
     char set[256];
-    for (const char *s = text; (s = strchr(s, '{')) != NULL;) {
+    for (const char *s = text; (s = find_holder(s)) != NULL;) {
         kind k;
         const char *after = read_holder(s, &k, set, sizeof set), *in = set;
         *at = s;

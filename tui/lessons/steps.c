@@ -44,6 +44,11 @@ static int check_set(reader *r, const char *value, const char *copy) {
     return set_check(copy, &at, r->e) ? fault_in(r, value, copy, at) : 0;
 }
 
+static int check_text(reader *r, const char *value, const char *copy) {
+    const char *at = copy;
+    return set_check_text(copy, &at, r->e) ? fault_in(r, value, copy, at) : 0;
+}
+
 static int add_marks(reader *r, const char *value, size_t n) {
     char *copy = keep(r, value, n);
     if (!copy) return no_memory(r);
@@ -84,7 +89,8 @@ static int check_question(reader *r) {
 int end_step(reader *r) {
     int rc = check_question(r);
     if (!rc) rc = end_act(r);
-    if (!rc && r->step && !r->step->before.text[0]) return FAULT(r, r->line, "the step before has no text");
+    if (!rc && r->step && !r->step->before.text[0] && !r->step->question)
+        return FAULT(r, r->line, "the step before has no text");
     if (!rc && r->step && r->step->question && !r->step->has_after)
         return FAULT(r, r->line, "the question before has no '--' with what is shown after the answer");
     return rc;
@@ -120,8 +126,8 @@ static int add_choice(reader *r, const char *value, size_t n, bool right) {
     if (!n) return FAULT(r, value, "a choice is empty");
     if (right && s->right >= 0) return FAULT(r, r->line, "a second right choice");
     if (right) s->right = s->n_choices;
-    s->choices[s->n_choices] = keep(r, value, n);
-    return s->choices[s->n_choices++] ? 0 : no_memory(r);
+    const char *copy = s->choices[s->n_choices++] = keep(r, value, n);
+    return copy ? check_text(r, value, copy) : no_memory(r);
 }
 
 static int add_answer(reader *r, const char *value, size_t n) {
@@ -131,10 +137,10 @@ static int add_answer(reader *r, const char *value, size_t n) {
 
 static int add_paragraph(reader *r) {
     size_t n;
-    const char *s = trimmed(r->line, r->end, &n), *at;
+    const char *s = trimmed(r->line, r->end, &n);
     char *copy = keep(r, s, n);
-    if (!copy) return no_memory(r);
-    if (set_check_text(copy, &at, r->e)) return fault_in(r, s, copy, at);
+    int rc = copy ? check_text(r, s, copy) : no_memory(r);
+    if (rc) return rc;
     if (r->text.len) strbuf_putc(&r->text, r->gap ? '\n' : ' ');
     strbuf_add(&r->text, s, n);
     r->gap = false;
@@ -160,7 +166,8 @@ int step_line(reader *r) {
     if (takes(r, "mark", &v, &n)) return add_marks(r, v, n);
     if (takes(r, "ask", &v, &n)) {
         if (r->step->has_after) return FAULT(r, r->line, "a question belongs before '--'");
-        return take_text(r, v, n, &r->step->question);
+        int rc = take_text(r, v, n, &r->step->question);
+        return rc ? rc : check_text(r, v, r->step->question);
     }
     if (takes(r, "answer", &v, &n)) {
         if (!choosing(r)) return FAULT(r, r->line, "an answer without a question before it ('ask: TEXT')");

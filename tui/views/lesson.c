@@ -8,8 +8,10 @@ static void draw_rule(const app *a, cells *g, rect r) {
     int right = lesson_count(a, ANSWER_RIGHT), n = right + lesson_count(a, ANSWER_WRONG), end = rect_end(r);
     char keys[64];
     cells_repeat(g, r.x, r.y, r.w, 0x2500, look(a, STYLE_DIM));
-    int x = cells_printf(g, r.x + 1, r.y, end, look(a, STYLE_TITLE), " %s ", p->l->title);
-    cells_printf(g, x, r.y, end - 30, look(a, STYLE_STRONG), " %d/%d %s ", p->step + 1, p->l->n_steps,
+    int x = r.x + 1, room = end - 34;
+    if (cells_measure(p->l->title) + cells_measure(lesson_now(a)->title) + 10 <= room - x)
+        x = cells_printf(g, x, r.y, room, look(a, STYLE_TITLE), " %s ", p->l->title);
+    cells_printf(g, x, r.y, room, look(a, STYLE_STRONG), " %d/%d %s ", p->step + 1, p->l->n_steps,
                  lesson_now(a)->title);
     int asks = lesson_asks(a);
     snprintf(keys, sizeof keys,

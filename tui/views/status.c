@@ -101,7 +101,7 @@ static int draw_right(const app *a, cells *g, rect r) {
     char text[160];
     int used = 0;
     if (rec) used += snprintf(text, sizeof text, "%.0f ms  ", rec->ms);
-    used += snprintf(text + used, sizeof text - (size_t)used, "NFE %g", t.nfe);
+    used += snprintf(text + used, sizeof text - (size_t)used, "NFE %.*f", NFE_DIGITS(t.nfe), t.nfe);
     if (a->recorded) snprintf(text + used, sizeof text - (size_t)used, "  recorded");
     int x = rect_end(r) - 1 - cells_measure(text);
     cells_text(g, x, r.y, rect_end(r), look(a, STYLE_BAR), text);

@@ -17,14 +17,14 @@ static void put_state(pen *w, const pane *p) {
 static void put_decision(pen *w, const step_record *r) {
     if (!r) return;
     pen_field(w, "budget", "%d", r->n_writes);
-    pen_field(w, "NFE", "%g", r->nfe);
+    pen_field(w, "NFE", "%.*f", NFE_DIGITS(r->nfe), r->nfe);
     pen_field(w, "backward rows", "%lld", (long long)r->backward_rows);
     pen_field(w, "ms", "%.1f", r->ms);
 }
 
 static void put_totals(pen *w, const pane *p) {
     traj_totals t = trajectory_totals(p->traj, p->state);
-    pen_field(w, "so far: NFE", "%g", t.nfe);
+    pen_field(w, "so far: NFE", "%.*f", NFE_DIGITS(t.nfe), t.nfe);
     pen_field(w, "backward rows", "%lld", (long long)t.backward_rows);
     pen_field(w, "ms", "%.0f", t.ms);
 }
@@ -35,7 +35,7 @@ static void draw_narrow(const app *a, const pane *p, cells *g, rect r) {
     const step_record *rec = pane_record(p);
     pen w = pen_at(a, g, r, 0);
     put_state(&w, p);
-    pen_field(&w, "NFE", "%g", t.nfe);
+    pen_field(&w, "NFE", "%.*f", NFE_DIGITS(t.nfe), t.nfe);
     pen_field(&w, "bwd", "%lld", (long long)t.backward_rows);
     if (rec) pen_field(&w, "ms", "%.0f", rec->ms);
     if (rec) pen_field(&w, "b", "%d", rec->n_writes);

@@ -34,6 +34,25 @@ static void draw_title(const app *a, int i, cells *g, rect r) {
 
 const view view_title = {"title", draw_title};
 
+/* Where no line is left for the summary: entropy, and cost so far + of the decision, as much as fits. */
+static void draw_cost(const app *a, const pane *p, cells *g, int x, int y, int end) {
+    bool known;
+    double total = pane_total_entropy(p, p->state, &known);
+    traj_totals t = trajectory_totals(p->traj, p->state);
+    const step_record *r = pane_record(p);
+    char fields[3][80], nfe[40] = "", rows[40] = "";
+    if (!known) return;
+    if (r) snprintf(nfe, sizeof nfe, "+%.*f", NFE_DIGITS(r->nfe), r->nfe);
+    if (r) snprintf(rows, sizeof rows, "+%lld", (long long)r->backward_rows);
+    snprintf(fields[0], sizeof fields[0], " \u03A3H %.2f ", total);
+    snprintf(fields[1], sizeof fields[1], " NFE %.*f%s ", NFE_DIGITS(t.nfe), t.nfe, nfe);
+    snprintf(fields[2], sizeof fields[2], " bwd %lld%s ", (long long)t.backward_rows, rows);
+    int n = 0, width = 1;
+    while (n < 3 && x + width + cells_measure(fields[n]) <= end) width += cells_measure(fields[n++]);
+    for (int i = 0, at = end - width; i < n; i++)
+        at = cells_text(g, at, y, end, look(a, STYLE_PLAIN), fields[i]);
+}
+
 static const double NOTICEABLE = 0.3; /* seconds; shorter work would only flicker */
 
 static void draw_pane_title(const app *a, int i, cells *g, rect r) {
@@ -51,11 +70,12 @@ static void draw_pane_title(const app *a, int i, cells *g, rect r) {
     }
     const tree_node *node = p->tree.n > 1 ? tree_find(&p->tree, p->tree.active) : NULL;
     if (p->guest) {
-        cells_printf(g, x, r.y, end, look(a, STYLE_PINNED), p->guest_of < 0 ? " file %s " : " branch %s ",
-                     p->guest_name);
+        x = cells_printf(g, x, r.y, end, look(a, STYLE_PINNED), p->guest_of < 0 ? " file %s " : " branch %s ",
+                         p->guest_name);
     } else if (node) {
-        cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), " %s ", node->name);
+        x = cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), " %s ", node->name);
     }
+    if (p->traj && !a->lay.pane[i].summary.h) draw_cost(a, p, g, x, r.y, end);
 }
 
 const view view_pane_title = {"pane title", draw_pane_title};
