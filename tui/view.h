@@ -61,10 +61,11 @@ static inline pen pen_at(const app *a, cells *g, rect r, int row) {
     return (pen){a, g, r.x + 1, r.y + row, r.x + r.w};
 }
 
-bool pen_text(pen *p, style_role role, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* "label value", the label dim, and two columns of air. */
 /* Decimals of an NFE: restricted lookahead costs parts of a forward pass. */
 #define NFE_DIGITS(nfe) ((nfe) == (double)(long long)(nfe) ? 0 : 1)
+
+bool pen_text(pen *p, style_role role, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* "label value", the label dim, and two columns of air. */
 bool pen_field(pen *p, const char *label, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 #endif
