@@ -329,7 +329,10 @@ int set_check_text(const char *text, const char **at, err *e) {
         if (!after)
             return err_set(e, ERR_BAD_FORMAT,
                            "expected {KIND SET}, KIND one of pos, token, H, p, tis, count");
-        if (set_check(set, &in, e)) return e->code;
+        if (set_check(set, &in, e)) {
+            *at = strchr(s, ' ') + 1 + (in - set);
+            return e->code;
+        }
         s = after;
     }
     *at = text;
