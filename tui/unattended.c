@@ -17,17 +17,6 @@ static void settle(app *a) {
     }
 }
 
-static int press_all(app *a, cells *g, const char *keys, err *e) {
-    int rc = screen_draw(a, g, e);
-    while (!rc && keys && *keys && !a->quit) {
-        unsigned flags = 0;
-        rc = start_key(a, &keys, &flags, e);
-        settle(a);
-        if (!rc) rc = screen_draw(a, g, e);
-    }
-    return rc;
-}
-
 /* Each command to its end; the first that fails ends it. */
 static int run_all(app *a, cells *g, err *e) {
     int rc = 0;
@@ -37,6 +26,18 @@ static int run_all(app *a, cells *g, err *e) {
         settle(a);
         err drawing = {0};
         if (!rc && screen_draw(a, g, &drawing)) rc = err_set(e, drawing.code, "%s", drawing.msg);
+    }
+    return rc;
+}
+
+static int press_all(app *a, cells *g, const char *keys, err *e) {
+    int rc = screen_draw(a, g, e);
+    while (!rc && keys && *keys && !a->quit) {
+        unsigned flags = 0;
+        rc = start_key(a, &keys, &flags, e);
+        settle(a);
+        if (!rc) rc = run_all(a, g, e); /* of a lesson's step */
+        if (!rc) rc = screen_draw(a, g, e);
     }
     return rc;
 }
