@@ -24,6 +24,29 @@ void script_drop(script *s) {
     s->running[0] = '\0';
 }
 
+static bool is_of(const script_line *l, const char *place) {
+    return !strncmp(l->where, place, strlen(place));
+}
+
+bool script_has(const script *s, const char *place) {
+    for (size_t i = 0; i < s->n; i++) {
+        if (is_of(&s->at[i], place)) return true;
+    }
+    return false;
+}
+
+void script_drop_of(script *s, const char *place) {
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (is_of(&s->at[i], place)) {
+            release_lines(&s->at[i], 1);
+        } else {
+            s->at[kept++] = s->at[i];
+        }
+    }
+    s->n = kept;
+}
+
 void script_release(script *s) {
     script_drop(s);
     free(s->at);

@@ -33,6 +33,9 @@ typedef struct script {
 int script_push(script *s, const char *name, const char *text, bool exec, bool lenient, err *e) MUST_CHECK;
 int script_push_file(script *s, const char *path, bool lenient, err *e) MUST_CHECK;
 void script_drop(script *s); /* what waits */
+/* Lines that wait and whose place begins so: are there any, and drop them. */
+bool script_has(const script *s, const char *place);
+void script_drop_of(script *s, const char *place);
 void script_release(script *s);
 
 struct app;

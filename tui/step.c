@@ -145,7 +145,8 @@ unsigned app_play(app *a, int count) {
 }
 
 unsigned app_tick(app *a, double now) {
-    if (!a->playing || now < a->next_tick) return APP_NONE;
+    unsigned done = lesson_tick(a);
+    if (!a->playing || now < a->next_tick) return done;
     a->next_tick += 1.0 / app_speed(a);
     if (a->next_tick < now) a->next_tick = now;
     for (int i = 0; i < a->n_panes; i++) {
@@ -161,6 +162,7 @@ unsigned app_tick(app *a, double now) {
 }
 
 double app_wait(const app *a, double now) {
+    if (lesson_ready(a)) return 0;
     if (!a->playing) return -1;
     double left = a->next_tick - now;
     bool all_wait = true; /* for the worker, whose events end the poll */

@@ -96,6 +96,7 @@ def test_refused():
     refused(GOOD.replace("mark: next", "mark: nexxt"), ":9:7: ", "'nexxt' is no position")
     refused(GOOD.replace("mark: next", "mark: 99"), ":6: ", "past the end")
     refused(GOOD.replace("{count masked}", "{tis 0}"), ":6: ", "tis of position 0 is not known")
+    refused(GOOD.replace("do: first", "do: set foo 1"), ":6: step 1, command:1: ", 'no parameter is called "foo"')
     refused(GOOD.replace("do: first", "do: quit"), ":8:5: ", "not for lessons")
     refused(GOOD.replace("Two it is.", "Much too long. " * 60), ":13: ", "lines at 80x24")
     refused(GOOD.replace("policies: confidence\n", "policies: confidence\nset: rho 0.5\n"), "", "'rho'")

@@ -123,6 +123,33 @@ static void test_not_by_accident(void **state) {
     CHECK(lesson_count(&a, ANSWER_RIGHT) == 0 && lesson_count(&a, ANSWER_WRONG) == 0);
 }
 
+/* A key that comes while a step is set up is not lost: it waits for the step, once. */
+static void test_held(void **state) {
+    (void)state;
+    a.forced = true;
+    app_lesson_next(&a, 0);
+    app_lesson_next(&a, 0);
+    app_lesson_next(&a, 0);
+    app_lesson_next(&a, 0); /* to step 3, whose commands are waiting now */
+    a.forced = false;
+    CHECK(a.lesson.step == 2 && script_waits(&a.script));
+    keys_press(&a, '<');
+    keys_press(&a, '>'); /* the last one counts */
+    CHECK(a.lesson.step == 2 && a.lesson.held && !lesson_ready(&a));
+    settle();
+    CHECK(lesson_ready(&a) && a.panes[0].state == 2);
+    CHECK(app_tick(&a, 0) & APP_REDRAW && a.lesson.step == 3 && !a.lesson.held);
+}
+
+/* Going on drops what is left of a step, and nothing of a script that goes on beneath. */
+static void test_beneath(void **state) {
+    (void)state;
+    err e = {0};
+    MUST(script_push(&a.script, "outer", "lesson-answer 2; lesson-next; position 3", true, false, &e), &e);
+    settle();
+    CHECK(a.lesson.answers[0] == ANSWER_RIGHT && a.lesson.step == 1 && a.cursor == 3);
+}
+
 static int highest_entropy(void) {
     const step_record *r = record();
     int best = 0;
@@ -205,7 +232,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_APP(test_step),    WITH_APP(test_choices),     WITH_APP(test_not_by_accident),
         WITH_APP(test_places),  WITH_APP(test_wrong_place), WITH_APP(test_looks),
-        WITH_APP(test_figures),
+        WITH_APP(test_figures), WITH_APP(test_held),        WITH_APP(test_beneath),
     };
     setlocale(LC_CTYPE, "C.UTF-8");
     return finish("lesson play", cmocka_run_group_tests(tests, NULL, NULL));

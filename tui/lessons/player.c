@@ -37,20 +37,26 @@ bool lesson_marks(const app *a, int i, int pos) {
 
 /* Steps ------------------------------------------------------------------------ */
 
+/* Of every command of the lesson that waits. */
+enum { PLACE = 220 };
+static const char *place_of(const app *a, char place[PLACE]) {
+    snprintf(place, PLACE, "%.200s:", a->lesson.l->path);
+    return place;
+}
+
 static int run_commands(app *a, err *e) {
-    char name[120];
-    const lesson *l = a->lesson.l;
-    snprintf(name, sizeof name, "%.60s, step %d%s, command", l->name, a->lesson.step + 1,
-             a->lesson.after ? " after the answer" : "");
+    char name[300], place[PLACE];
+    snprintf(name, sizeof name, "%s%d: step %d, command", place_of(a, place), act_now(a)->line,
+             a->lesson.step + 1);
     return script_push(&a->script, name, act_now(a)->commands, false, false, e);
 }
 
 static int enter(app *a, int step, err *e) {
+    char place[PLACE];
     lesson_player *p = &a->lesson;
-    script_drop(&a->script);
+    script_drop_of(&a->script, place_of(a, place));
     p->step = step;
     p->after = false;
-    p->picked = -1;
     a->playing = false;
     a->layer = LAYER_STATE;
     a->tab = TAB_INSPECTOR;
@@ -62,6 +68,30 @@ static int reveal(app *a, lesson_answer answer, err *e) {
     if (lesson_now(a)->question && !p->answers[p->step]) p->answers[p->step] = answer;
     p->after = true;
     return run_commands(a, e);
+}
+
+/* Its commands are not done yet. */
+static bool setting_up(const app *a) {
+    char place[PLACE];
+    return script_has(&a->script, place_of(a, place)) || app_waits(a);
+}
+
+static bool hold(app *a, unsigned (*what)(app *, int), int count) {
+    if (!a->lesson.l || !setting_up(a)) return false;
+    a->lesson.held = what;
+    a->lesson.held_count = count;
+    return true;
+}
+
+bool lesson_ready(const app *a) {
+    return a->lesson.held && !setting_up(a);
+}
+
+unsigned lesson_tick(app *a) {
+    if (!lesson_ready(a)) return APP_NONE;
+    unsigned (*what)(app *, int) = a->lesson.held;
+    a->lesson.held = NULL;
+    return what(a, a->lesson.held_count);
 }
 
 static unsigned report(app *a, int rc, const err *e) {
@@ -83,7 +113,7 @@ unsigned app_lesson_next(app *a, int count) {
     (void)count;
     if (!a->lesson.l) {
         app_complain(a, "no lesson is open; tabes lesson lists them");
-    } else if (!may_skip(a)) {
+    } else if (hold(a, app_lesson_next, 0) || !may_skip(a)) {
         return APP_REDRAW;
     } else if (!a->lesson.after && lesson_now(a)->has_after) {
         return report(a, reveal(a, ANSWER_SKIPPED, &e), &e);
@@ -101,6 +131,8 @@ unsigned app_lesson_back(app *a, int count) {
     (void)count;
     if (!p->l) {
         app_complain(a, "no lesson is open; tabes lesson lists them");
+    } else if (hold(a, app_lesson_back, 0)) {
+        return APP_REDRAW;
     } else if (p->after || p->step) {
         return report(a, enter(a, p->after ? p->step : p->step - 1, &e), &e);
     } else {
@@ -122,19 +154,23 @@ static int answer_place(app *a, bool *right, err *e) {
     return found < 0 ? e->code : 0;
 }
 
+static unsigned answer_held(app *a, int count) {
+    err e = {0};
+    return report(a, app_lesson_answer(a, count, &e), &e);
+}
+
 int app_lesson_answer(app *a, int count, err *e) {
     const lesson_step *s = lesson_now(a);
     int asks = lesson_asks(a), rc = 0;
     bool right;
     if (!asks) return err_set(e, ERR_BAD_ARGUMENT, "nothing is asked now");
-    if (app_waits(a)) return err_set(e, ERR_BAD_ARGUMENT, "still computing; answer in a moment");
     if (asks > 0 && (count < 1 || count > asks))
         return err_set(e, ERR_BAD_ARGUMENT, "answer %d, expected 1..%d", count, asks);
+    if (hold(a, answer_held, count)) return 0;
     if (asks < 0) {
         rc = answer_place(a, &right, e);
     } else {
-        a->lesson.picked = count - 1;
-        right = a->lesson.picked == s->right;
+        right = count - 1 == s->right;
     }
     return rc ? rc : reveal(a, right ? ANSWER_RIGHT : ANSWER_WRONG, e);
 }

@@ -10,6 +10,7 @@
 
 #include "tui/lessons/lesson.h"
 
+typedef struct app app;
 typedef enum lesson_answer { ANSWER_NONE, ANSWER_SKIPPED, ANSWER_WRONG, ANSWER_RIGHT } lesson_answer;
 
 typedef struct lesson_player {
@@ -17,7 +18,8 @@ typedef struct lesson_player {
     int step;
     bool after;                              /* its second half is shown */
     lesson_answer answers[LESSON_MAX_STEPS]; /* the first one counts */
-    int picked;                              /* choice, from 0; -1: none */
+    unsigned (*held)(app *, int);            /* a key that came before these were done */
+    int held_count;
 
     /* By lesson_update: of the half that is shown. */
     bool *marked; /* [n_tokens of the focused pane] */
@@ -25,11 +27,12 @@ typedef struct lesson_player {
     char missing[200]; /* why a highlight cannot be told; empty otherwise */
 } lesson_player;
 
-typedef struct app app;
-
 /* Opens the first step. */
 int lesson_begin(app *a, const lesson *l, err *e) MUST_CHECK;
 void lesson_end(app *a);
+/* A key that came while a step was set up waits for it: is it time, and do it (APP_NONE: it was not). */
+bool lesson_ready(const app *a);
+unsigned lesson_tick(app *a);
 /* Finds the highlights; call before drawing. */
 int lesson_update(app *a, err *e) MUST_CHECK;
 
