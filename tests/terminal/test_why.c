@@ -98,7 +98,7 @@ static void test_colours(void **state) {
     terminal_send(t, "vi");
     CHECK(terminal_wait(t, "just unmasked"));
     terminal_send(t, "va");
-    CHECK(terminal_wait(t, "mean of its heads"));
+    CHECK(terminal_wait(t, "mean of its heads") && terminal_wait(t, " of 1  "));
     CHECK(terminal_backgrounds(t, x, y + 1, 30, 9) >= 2);
     terminal_send(t, "0va");
     CHECK(terminal_wait(t, "just unmasked"));
@@ -114,7 +114,8 @@ static void test_no_colours(void **state) {
     terminal_send(t, "wvi");
     CHECK(terminal_wait(t, "is settled by") && terminal_find(t, "-------+++++++", &x, &y));
     terminal_send(t, "va");
-    CHECK(terminal_wait(t, "mean of its heads") && terminal_find(t, "<bos>", &x, &y));
+    CHECK(terminal_wait(t, "mean of its heads") && terminal_wait(t, " of 1  ") &&
+          terminal_find(t, "<bos>", &x, &y));
     bool bold = false;
     for (int row = y; row < y + 10; row++) {
         for (int col = x; col < x + 30; col++) bold |= terminal_look(t, col, row).bold;

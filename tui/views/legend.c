@@ -95,8 +95,8 @@ static void draw_attention(const app *a, cells *g, int x, rect r) {
     if (l->head >= 0) snprintf(head, sizeof head, "head %d", l->head);
     x = cells_text(g, x, r.y, end, dim, "attention  0 ");
     x = draw_ramp(a, g, x, r.y, RAMP_SEA);
-    cells_printf(g, x, r.y, end, dim, " %.3f of 1   from %d, layer %d, %s", l->top[a->focus], a->cursor,
-                 l->layer, head);
+    if (l->top[a->focus] > 0) x = cells_printf(g, x, r.y, end, dim, " %.3f of 1", l->top[a->focus]);
+    cells_printf(g, x, r.y, end, dim, "   from %d, layer %d, %s", a->cursor, l->layer, head);
 }
 
 static void draw_lock_in(const app *a, cells *g, int x, rect r) {
