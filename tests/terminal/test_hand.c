@@ -68,6 +68,7 @@ static void test_ban_and_pin(void **state) {
     CHECK(terminal_wait(t, "is banned at position 4"));
     CHECK(terminal_wait(t, "\u00D7 "));
     CHECK(terminal_wait(t, " banned"));
+    CHECK(terminal_wait(t, "rank 51/51")); /* the proposal without it has come */
     terminal_send(t, "B");
     CHECK(terminal_wait(t, "is allowed again"));
     terminal_send(t, "p");
@@ -84,7 +85,9 @@ static void test_ban_and_pin(void **state) {
 static void test_form(void **state) {
     (void)state;
     terminal *t = open_sudoku(120, 40);
-    terminal_send(t, "2sP");
+    terminal_send(t, "2s");
+    CHECK(terminal_wait(t, "step 2/51"));
+    terminal_send(t, "P");
     CHECK(terminal_wait(t, "policy and parameters: pane A"));
     CHECK(terminal_wait(t, "0 .. 10"));
     terminal_send(t, "\t\t0\r");
@@ -112,7 +115,9 @@ static void test_form(void **state) {
 static void test_prompt(void **state) {
     (void)state;
     terminal *t = open_sudoku(80, 24);
-    terminal_send(t, "3sE");
+    terminal_send(t, "3s");
+    CHECK(terminal_wait(t, "step 3/51"));
+    terminal_send(t, "E");
     CHECK(terminal_wait(t, "prompt: pane A"));
     CHECK(terminal_wait(t, "589..4..."));
     terminal_send(t, "\025");
