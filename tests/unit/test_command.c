@@ -136,6 +136,20 @@ static void test_names(void **state) {
     denoiser_close(&f->base);
 }
 
+/* A key whose command is hidden behind one with arguments has none, unless that one does the key's work. */
+static void test_every_key(void **state) {
+    (void)state;
+    static const char *const same[] = {"goto", "mark", "mark-go", "record", "detail", "pane-add"};
+    for (int i = 0; i < n_bindings; i++) {
+        bool hidden = false;
+        for (int k = 0; app_commands[k].name; k++)
+            hidden |= !strcmp(app_commands[k].name, bindings[i].command);
+        for (size_t k = 0; k < sizeof same / sizeof *same; k++)
+            hidden &= strcmp(same[k], bindings[i].command) != 0;
+        if (!CHECK(!hidden)) print_error("'%s' cannot be typed\n", bindings[i].command);
+    }
+}
+
 static void test_live(void **state) {
     (void)state;
     fake *f = fake_gpu_new();
@@ -342,9 +356,9 @@ static void test_line(void **state) {
 int main(void) {
     setlocale(LC_CTYPE, "C.UTF-8");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_words),   cmocka_unit_test(test_names),  cmocka_unit_test(test_live),
-        cmocka_unit_test(test_queries), cmocka_unit_test(test_search), cmocka_unit_test(test_notes),
-        cmocka_unit_test(test_scripts), cmocka_unit_test(test_line),
+        cmocka_unit_test(test_every_key), cmocka_unit_test(test_words),   cmocka_unit_test(test_names),
+        cmocka_unit_test(test_live),      cmocka_unit_test(test_queries), cmocka_unit_test(test_search),
+        cmocka_unit_test(test_notes),     cmocka_unit_test(test_scripts), cmocka_unit_test(test_line),
     };
     return finish("command", cmocka_run_group_tests(tests, NULL, NULL));
 }
