@@ -2,26 +2,11 @@
  * the thread sanitizer, too. */
 #include "checks.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "fake_gpu.h"
-#include "tui/worker.h"
-
-enum { N = 10, SECONDS = 30 };
-
-static const int32_t prompt[N] = {8, 2, 8, 8, 5, 8, 8, 0, 8, 8};
-
-/* The next event, or false when none comes in time. */
-static bool next_event(worker *w, worker_event *ev) {
-    for (int i = 0; i < SECONDS * 10; i++) {
-        if (worker_next(w, ev)) return true;
-        poll(&(struct pollfd){.fd = worker_fd(w), .events = POLLIN}, 1, 100);
-    }
-    return false;
-}
+#include "worker_checks.h"
 
 static worker *start(denoiser *d) {
     worker *w;
@@ -107,12 +92,6 @@ static void test_no_fork(void **state) {
     CHECK(worker_stop(w, SECONDS));
     CHECK(gpu.most == 1 && gpu.forks == 0 && gpu.closed == 0);
     denoiser_close(&f->base);
-}
-
-/* Until n forwards are inside; a test that waits in vain fails. */
-static void wait_inside(int n) {
-    for (int i = 0; i < SECONDS * 1000 && gpu_inside() != n; i++) poll(NULL, 0, 1);
-    CHECK(gpu_inside() == n);
 }
 
 /* Cancelling reaches both lanes; opening a pane again ends only what that pane computes. */
