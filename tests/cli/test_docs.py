@@ -80,7 +80,7 @@ names = re.findall(r"^\.It Cm ([a-z-]+)$", table, re.M)
 c.check(names == [p["name"] for p in policies], f"manual page: policies {names}")
 explained = set(re.findall(r"^\.It Fl -([a-z-]+)", table, re.M))
 c.check(explained == set(params), f"manual page: parameters {sorted(explained ^ set(params))}")
-bindings = Path("tui/keys.c").read_text()
+bindings = Path("tui/key_table.c").read_text()
 keys = {k for line in re.findall(r"^\.It Ic (.*)", parts[("KEYS", "")], re.M) for k in line.split() if len(k) == 1}
 unbound = [k for k in sorted(keys - {","}) if f"'{k}'" not in bindings]
 c.check(len(keys) > 5 and not unbound, f"manual page: keys {unbound} do nothing")
