@@ -193,6 +193,7 @@ static void test_looks(void **state) {
     key('>');
     CHECK(a.lesson.step == 3 && a.lesson.n_marked == 0 &&
           strstr(a.lesson.missing, "position 99 is past the end"));
+    CHECK(shows("position 99 is past the end"));
     key('>');
     CHECK(a.lesson.step == 3 && strstr(a.message, "last step"));
     key('<');

@@ -31,6 +31,8 @@ static void draw(const app *a, int i, cells *g, rect r) {
     page_now(a, LESSON_WIDTH(r.w), &p);
     for (int k = 0; k < p.n && k + 1 < r.h; k++)
         cells_text(g, r.x + 1, r.y + 1 + k, rect_end(r), look(a, p.at[k].role), p.at[k].text);
+    if (a->lesson.missing[0] && p.n + 1 < r.h && !app_waits(a))
+        cells_text(g, r.x + 1, r.y + r.h - 1, rect_end(r), look(a, STYLE_WARN), a->lesson.missing);
     if (p.n + 1 > r.h)
         cells_text(g, rect_end(r) - 2, r.y + r.h - 1, rect_end(r), look(a, STYLE_WARN), "\u2193");
 }
