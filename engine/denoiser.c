@@ -7,7 +7,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/denoiser_impl.h"
-#include "engine/transformer.h"
+#include "engine/transformer/transformer.h"
 
 int denoiser_load(denoiser **out, const char *path, const denoiser_opts *o, err *e) {
     return transformer_open(out, path, o, e);

@@ -35,11 +35,11 @@ typedef struct denoiser denoiser;
 typedef struct pass pass;
 
 typedef struct denoiser_info {
-    char arch[24];        /* "llada", "dream", "fake" */
+    char arch[24];        /* "llada", "dream", "mdlm", "qwen2", ...; "fake" */
     char name[128];       /* last path component of the checkpoint */
     char fingerprint[40]; /* 32 hex digits over config and all weights' names, shapes and sampled bytes */
-    char dtype[8];        /* of the weights as stored: "F32", "BF16", "F16" */
-    int n_vocab;          /* rows of the head (mask included) */
+    char dtype[8];        /* of most weights as stored: "F32", "BF16", "F16", "Q4_K", ... */
+    int n_vocab;          /* ids that a row may predict, and the mask */
     int d_model, n_layers, n_heads, n_kv_heads, mlp_size;
     int max_len;                             /* longest sequence */
     int32_t mask_id, bos_id, eos_id, pad_id; /* -1 where the checkpoint names none; mask_id is always set */
@@ -66,6 +66,14 @@ typedef struct denoiser_opts {
     /* Rows of a kept pass that have to fit beside the weights; 0: 512, or the context if that is
      * shorter. A device without that much free memory is refused before anything is read. */
     int plan_rows;
+    /* What a checkpoint may not say, or say wrongly. */
+    bool has_mask;      /* mask_id stands, whatever the checkpoint says */
+    bool has_mask_hint; /* mask_hint stands when the checkpoint names no mask: its tokenizer's */
+    int32_t mask_id, mask_hint;
+    int shift; /* above 0: row p predicts position p+1; below 0: position p; 0: as the checkpoint says */
+    /* Ids from here on stand for no token (padding rows): they are never predicted, like the mask. 0: none.
+     */
+    int n_tokens;
 } denoiser_opts;
 
 #define DENOISER_AUTO_BYTES ((size_t)64 << 20)
@@ -130,9 +138,10 @@ typedef struct restricted_req {
     const atomic_bool *cancel;
 } restricted_req;
 
-/* Open a checkpoint (Hugging Face directory: config.json + model.safetensors, or its shards; LLaDA or Dream
- * layout). o may be NULL: the CPU. *out is NULL on failure and the message names file and cause, or the
- * device, the memory that is needed and the memory that is free (ERR_NO_DEVICE, ERR_NO_MEMORY). */
+/* Open a checkpoint: a Hugging Face directory (config.json + model.safetensors, or its shards) or a GGUF file
+ * (or one of a set), of the kinds that docs/formats.md lists. o may be NULL: the CPU. *out is NULL on failure
+ * and the message names file and cause, or the device, the memory that is needed and the memory that is free
+ * (ERR_NO_DEVICE, ERR_NO_MEMORY). */
 int denoiser_load(denoiser **out, const char *path, const denoiser_opts *o, err *e) MUST_CHECK;
 void denoiser_close(denoiser *d);
 

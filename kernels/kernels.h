@@ -39,7 +39,24 @@
 extern "C" {
 #endif
 
-typedef enum k_dtype { K_F32, K_F16, K_BF16 } k_dtype;
+/* How a matrix is stored. From K_Q8_0 on a row is a run of blocks, each with scales of its own, as GGUF files
+ * have them (kernels/blocks.h): a row's length is then a multiple of the block's. */
+typedef enum k_dtype {
+    K_F32,
+    K_F16,
+    K_BF16,
+    K_Q8_0,
+    K_Q4_0,
+    K_Q4_1,
+    K_Q5_0,
+    K_Q5_1,
+    K_Q2_K,
+    K_Q3_K,
+    K_Q4_K,
+    K_Q5_K,
+    K_Q6_K,
+    K_DTYPES
+} k_dtype;
 
 /* An element of an activation array; only the device knows its size (see k_act_at). */
 typedef struct k_act k_act;
@@ -55,13 +72,15 @@ enum { K_PARTS = 3 };
 
 /* A weight: up to three matrices of equal width, one below the other, and a bias over all rows.
  * load() makes it usable by operations: on the CPU it stays as it is, narrow types being widened
- * tile by tile inside products; elsewhere parts are copied to the device, joined and converted to
- * the activation type, and `device` is set. */
+ * tile by tile inside products. Elsewhere parts are copied to the device, joined and converted to
+ * the activation type, and `device` is set; but if a part is of a block type, `blocks` has every part
+ * on its own, block types as they are, the others converted, and products widen a tile at a time. */
 typedef struct k_weight {
     k_matrix part[K_PARTS];
     int n_parts, rows, cols; /* rows: of all parts */
     const float *bias;       /* [rows] in device memory, or NULL */
     const void *device;      /* [rows][cols]; NULL on the CPU */
+    const void *blocks[K_PARTS];
 } k_weight;
 
 /* What one row's logits say. `argmax`: highest logit, lowest id on ties, never the mask. */
@@ -82,18 +101,22 @@ typedef struct k_top {
     float z[K_TOP];
 } k_top;
 
-/* sum = x + y and h = rmsnorm(sum) ⊙ w, of n rows of width d. Output row i comes from row
- * rows[i] of x and y. A row whose sum is not finite lowers *bad to stage·2^32 + (row of x). */
+/* sum = x + gate ⊙ y and h = norm(sum) ⊙ w + b, of n rows of width d, where norm(s) = s/sqrt(mean(s²)+eps),
+ * or with `center` (s - mean(s))/sqrt(var(s)+eps). Output row i comes from row rows[i] of x and y. A row
+ * whose sum is not finite lowers *bad to stage·2^32 + (row of x). */
 typedef struct k_norm {
     int n, d;
     float eps;
+    bool center;
     const float *x;
-    const k_act *y;  /* NULL: nothing is added */
-    const int *rows; /* NULL: row i from row i */
+    const k_act *y;    /* NULL: nothing is added */
+    const float *gate; /* [d]; NULL: ones */
+    const int *rows;   /* NULL: row i from row i */
     const float *w;
-    float *sum;    /* [n][d]; NULL: not wanted. May be x when rows is NULL */
-    k_act *h;      /* [n][d]; NULL: not wanted */
-    uint64_t *bad; /* NULL: not wanted */
+    const float *b; /* [d]; NULL: zeros */
+    float *sum;     /* [n][d]; NULL: not wanted. May be x when rows is NULL */
+    k_act *h;       /* [n][d]; NULL: not wanted */
+    uint64_t *bad;  /* NULL: not wanted */
     int stage;
 } k_norm;
 
@@ -101,6 +124,7 @@ typedef struct k_norm {
 typedef struct k_norm_back {
     int n, d;
     float eps;
+    bool center;
     const float *x;
     const int *rows; /* NULL: row i to row i */
     const float *w;
@@ -109,6 +133,27 @@ typedef struct k_norm_back {
     bool add;        /* to what dx holds; otherwise overwrite it */
     k_act *dx_act;   /* [n][d] the new dx as activations; untouched when those are float32 */
 } k_norm_back;
+
+/* RMS norm of each of the first `heads` heads of every row of x (rows are ld apart), in place:
+ * head h becomes x/sqrt(mean(x²)+eps) ⊙ w[h]. */
+typedef struct k_head_norm {
+    int n, ld, heads, hd;
+    float eps;
+    const float *w; /* [heads][hd] */
+    k_act *x;
+    k_act *raw; /* [n][heads·hd] the heads as they were; NULL: not wanted */
+} k_head_norm;
+
+/* Its backward, in place: dx holds the gradient of the output and becomes that of the input. Row i of dx
+ * belongs to row rows[i] of raw (NULL: i). */
+typedef struct k_head_norm_back {
+    int n, ld, heads, hd;
+    float eps;
+    const float *w;
+    k_act *dx;
+    const k_act *raw;
+    const int *rows;
+} k_head_norm_back;
 
 /* Attention, bidirectional (no mask of any kind), scale 1/sqrt(hd), query head h reading kv head
  * h / (H/KV). Rows of `qkv` and `keys` are [H·hd queries][KV·hd keys][KV·hd values], rotated.
@@ -168,6 +213,9 @@ typedef struct k_memory {
     size_t used_bytes;              /* allocated through this device and its forks */
 } k_memory;
 
+/* How rope pairs elements and which way it turns. */
+enum { K_ROPE_INVERSE = 1, K_ROPE_PAIRS = 2 };
+
 typedef struct kernels kernels;
 struct kernels {
     const char *name; /* "cpu", "cuda:0": as kernels_open takes it */
@@ -210,19 +258,23 @@ struct kernels {
                  int n, int d);
     /* y = x as activations. */
     void (*narrow)(kernels *k, k_act *y, const float *x, size_t n);
+    /* y[n][d] = x ⊙ w[d] as activations; y may be x where those are float32. */
+    void (*gate)(kernels *k, k_act *y, const float *x, const float *w, int n, int d);
     void (*norm)(kernels *k, const k_norm *a);
     void (*norm_back)(kernels *k, const k_norm_back *a);
+    void (*head_norm)(kernels *k, const k_head_norm *a);
+    void (*head_norm_back)(kernels *k, const k_head_norm_back *a);
     /* y[n][w.rows] = x[n][w.cols] Wᵀ + bias */
     void (*linear)(kernels *k, k_act *y, const k_act *x, int n, const k_weight *w);
-    /* z[n][w.rows] = scale · x Wᵀ in float32, without bias */
+    /* z[n][w.rows] = scale · x Wᵀ + bias in float32 */
     void (*logits)(kernels *k, float *z, const k_act *x, int n, const k_weight *w, float scale);
     /* dx[n][w.cols] = dy[n][w.rows] W */
     void (*linear_back)(kernels *k, k_act *dx, const k_act *dy, int n, const k_weight *w, k_counts *c);
     /* Rotates the first `heads` heads of each row of x (rows are ld apart) in place, half-split pairs
-     * (i, i+hd/2): table row pos[i] holds hd/2 cosines, then hd/2 sines; inverse rotates back (which is
-     * also the backward). */
+     * (i, i+hd/2), or with K_ROPE_PAIRS neighbours (2i, 2i+1): table row pos[i] holds hd/2 cosines, then
+     * hd/2 sines; K_ROPE_INVERSE rotates back (which is also the backward). `how` is 0 or of these. */
     void (*rope)(kernels *k, k_act *x, int ld, const int *pos, int n, int heads, int hd, const float *table,
-                 bool inverse);
+                 unsigned how);
     void (*attention)(kernels *k, const k_attn *a);
     void (*attention_back)(kernels *k, const k_attn_back *a, k_counts *c);
     /* h[n][f] = silu(gate) ⊙ up; gu: [n][gate f, up f] */
@@ -230,6 +282,10 @@ struct kernels {
     /* dgu[n][2f] from dh[n][f]; row i of dh belongs to row rows[i] of gu (NULL: i). */
     void (*swiglu_back)(kernels *k, k_act *dgu, const k_act *dh, const k_act *gu, const int *rows, int n,
                         int f);
+    /* h = gelu(x), the tanh form: x/2·(1 + tanh(sqrt(2/π)(x + 0.044715x³))); x, h: [n][f]. */
+    void (*gelu)(kernels *k, k_act *h, const k_act *x, int n, int f);
+    /* dx[n][f] from dh[n][f]; row i of dh belongs to row rows[i] of x (NULL: i). */
+    void (*gelu_back)(kernels *k, k_act *dx, const k_act *dh, const k_act *x, const int *rows, int n, int f);
     /* Statistics and highest logits of n rows [n][V]; column `mask` (or -1) is taken as -inf, whatever it
      * holds. top may be NULL. */
     void (*head_stats)(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V,
@@ -279,6 +335,7 @@ static inline k_weight k_stack(const k_matrix *parts, int n_parts) {
     w.bias = NULL;
     w.device = NULL;
     for (int i = 0; i < K_PARTS; i++) {
+        w.blocks[i] = NULL;
         w.part[i] = parts[i < n_parts ? i : 0];
         w.rows += i < n_parts ? parts[i].rows : 0;
     }

@@ -1,4 +1,4 @@
-/* config.c - typed reads from config.json. */
+/* config.c - typed reads from config.json, or from metadata in its form. */
 #include "engine/formats/config.h"
 
 #include <cjson/cJSON.h>
@@ -16,13 +16,18 @@ struct config {
     cJSON *root;
 };
 
+static config *config_new(const char *path, err *e) {
+    config *c = mem_new(1, sizeof *c);
+    if (c && (c->path = mem_copy(path, strlen(path) + 1, 1))) return c;
+    free(c);
+    err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
+    return NULL;
+}
+
 int config_open(config **out, const char *path, err *e) {
     *out = NULL;
-    config *c = mem_new(1, sizeof *c);
-    if (!c || !(c->path = mem_copy(path, strlen(path) + 1, 1))) {
-        free(c);
-        return err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
-    }
+    config *c = config_new(path, e);
+    if (!c) return ERR_NO_MEMORY;
     int rc = strbuf_read_file(&c->text, path, CONFIG_MAX_BYTES, e);
     if (!rc) {
         c->root = cJSON_ParseWithLength(c->text.data, c->text.len);
@@ -31,6 +36,43 @@ int config_open(config **out, const char *path, err *e) {
     if (rc) {
         config_close(c);
         return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+/* ---- metadata ---- */
+
+/* NULL for a list, and when memory is short. */
+static cJSON *item_of(const gguf_value *v) {
+    if (v->kind == GGUF_BOOL) return cJSON_CreateBool(v->number > 0);
+    if (v->kind == GGUF_WHOLE || v->kind == GGUF_REAL) return cJSON_CreateNumber(v->number);
+    if (v->kind != GGUF_TEXT || v->count > CONFIG_MAX_BYTES) return NULL;
+    char *text = mem_new((size_t)v->count + 1, 1);
+    if (!text) return NULL;
+    if (v->count) memcpy(text, v->text, (size_t)v->count);
+    cJSON *item = cJSON_CreateString(text);
+    free(text);
+    return item;
+}
+
+int config_from_gguf(config **out, const gguf *g, err *e) {
+    *out = NULL;
+    config *c = config_new(gguf_path(g), e);
+    if (!c) return ERR_NO_MEMORY;
+    c->root = cJSON_CreateObject();
+    for (int i = 0; i < gguf_n_values(g) && c->root; i++) {
+        const gguf_value *v = gguf_value_at(g, i);
+        cJSON *item = item_of(v);
+        if (item && !cJSON_AddItemToObject(c->root, v->key, item)) cJSON_Delete(item);
+    }
+    char *text = cJSON_PrintUnformatted(c->root);
+    strbuf_init(&c->text, SIZE_MAX / 4);
+    if (text) strbuf_puts(&c->text, text);
+    cJSON_free(text);
+    if (!text || c->text.failed) {
+        config_close(c);
+        return err_set(e, ERR_NO_MEMORY, "%s: out of memory", gguf_path(g));
     }
     *out = c;
     return 0;
@@ -53,9 +95,18 @@ const char *config_text(const config *c, size_t *len) {
     return c->text.data;
 }
 
+static const cJSON *look_up(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const char *dot = item ? NULL : strchr(key, '.');
+    char head[64];
+    if (!dot || (size_t)(dot - key) >= sizeof head) return item;
+    snprintf(head, sizeof head, "%.*s", (int)(dot - key), key);
+    return look_up(cJSON_GetObjectItemCaseSensitive(object, head), dot + 1);
+}
+
 /* NULL for a missing key and for null. */
 static const cJSON *find(const config *c, const char *key) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(c->root, key);
+    const cJSON *item = look_up(c->root, key);
     return item && !cJSON_IsNull(item) ? item : NULL;
 }
 
@@ -65,7 +116,7 @@ bool config_has(const config *c, const char *key) {
 
 /* "FILE: KEY: FOUND, expected WHAT" */
 static int unexpected(const config *c, const char *key, const char *what, err *e) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(c->root, key);
+    const cJSON *item = look_up(c->root, key);
     char *found = item ? cJSON_PrintUnformatted(item) : NULL;
     int rc = err_set(e, ERR_BAD_FORMAT, "%s: %s: %.80s, expected %s", c->path, key, found ? found : "missing",
                      what);

@@ -1,8 +1,9 @@
-/* config.h - a checkpoint's config.json: typed, bounded reads with one-line errors.
+/* config.h - a checkpoint's config.json, or a GGUF file's metadata: typed, bounded reads with one-line
+ * errors.
  *
  * Every message names file, key, what was found and what was expected:
  *     DIR/config.json: n_heads: 0, expected a whole number from 1 to 4096
- * A key that is absent or null counts as missing.
+ * A key that is absent or null counts as missing. A dot may lead into a nested object.
  */
 #ifndef TABES_FORMATS_CONFIG_H
 #define TABES_FORMATS_CONFIG_H
@@ -12,15 +13,18 @@
 #include <stdint.h>
 
 #include "engine/base/status.h"
+#include "engine/formats/gguf.h"
 
 typedef struct config config;
 
 int config_open(config **out, const char *path, err *e) MUST_CHECK;
+/* The values of a file that are not lists, as they would stand in JSON. */
+int config_from_gguf(config **out, const gguf *g, err *e) MUST_CHECK;
 void config_close(config *c);
 
 const char *config_path(const config *c);
 
-/* The file's own bytes. */
+/* The file's own bytes, or the values as JSON in order of key. */
 const char *config_text(const config *c, size_t *len);
 
 bool config_has(const config *c, const char *key);

@@ -59,7 +59,7 @@ void fingerprint(char *out, size_t size, const char *config, size_t config_len, 
     add_bytes(&h, config, config_len);
     for (int i = 0; i < shards_count(f); i++) total += shards_at(f, i)->bytes;
     for (int i = 0; i < shards_count(f); i++) {
-        const safetensor *t = shards_at(f, i);
+        const tensor *t = shards_at(f, i);
         add_bytes(&h, t->name, strlen(t->name));
         add_bytes(&h, t->dtype, strlen(t->dtype));
         for (int k = 0; k < t->n_dims; k++) add_word(&h, (uint64_t)t->shape[k]);

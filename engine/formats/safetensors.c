@@ -2,26 +2,21 @@
 #include "engine/formats/safetensors.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/base/arena.h"
 #include "engine/base/mem.h"
+#include "engine/formats/mapping.h"
 
 struct safetensors {
     arena mem;
     const char *path;
-    unsigned char *map; /* NULL for an empty file */
-    size_t size;
+    mapping file;
     const unsigned char *data;
     size_t data_bytes;
-    safetensor *tensors;
+    tensor *tensors;
     int n;
 };
 
@@ -44,45 +39,24 @@ static size_t dtype_bytes(const char *name, const char **canonical) {
     return 0;
 }
 
-static int map_file(safetensors *s, err *e) {
-    int fd = open(s->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", s->path, strerror(errno));
-    }
-    struct stat st;
-    int rc = 0;
-    if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-        rc = err_set(e, ERR_IO, "%s: not a regular file", s->path);
-    } else if (st.st_size > 0) {
-        s->size = (size_t)st.st_size;
-        void *p = mmap(NULL, s->size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (p == MAP_FAILED)
-            rc = err_set(e, ERR_IO, "%s: cannot map: %s", s->path, strerror(errno));
-        else
-            s->map = p;
-    }
-    close(fd);
-    return rc;
-}
-
 /* Find header and data section. */
 static int locate(safetensors *s, const char **header, size_t *header_bytes, err *e) {
-    if (s->size < 8) {
+    if (s->file.size < 8) {
         return err_set(e, ERR_BAD_FORMAT, "%s: %zu bytes long, expected at least 8 (truncated?)", s->path,
-                       s->size);
+                       s->file.size);
     }
     uint64_t n = 0;
-    for (int i = 7; i >= 0; i--) n = n << 8 | s->map[i];
-    if (n > HEADER_MAX || n > s->size - 8) {
+    for (int i = 7; i >= 0; i--) n = n << 8 | s->file.data[i];
+    if (n > HEADER_MAX || n > s->file.size - 8) {
         return err_set(
             e, ERR_BAD_FORMAT,
             "%s: header of %llu bytes does not fit the file of %zu bytes (truncated or not safetensors)",
-            s->path, (unsigned long long)n, s->size);
+            s->path, (unsigned long long)n, s->file.size);
     }
-    *header = (const char *)s->map + 8;
+    *header = (const char *)s->file.data + 8;
     *header_bytes = (size_t)n;
-    s->data = s->map + 8 + n;
-    s->data_bytes = s->size - 8 - (size_t)n;
+    s->data = s->file.data + 8 + n;
+    s->data_bytes = s->file.size - 8 - (size_t)n;
     return 0;
 }
 
@@ -99,10 +73,10 @@ static int bad_tensor(const safetensors *s, const char *name, err *e, const char
     return err_set(e, ERR_BAD_FORMAT, "%s: tensor %.120s: %s", s->path, name, why);
 }
 
-static int read_shape(const safetensors *s, safetensor *t, const cJSON *shape, size_t item_bytes, err *e) {
+static int read_shape(const safetensors *s, tensor *t, const cJSON *shape, size_t item_bytes, err *e) {
     if (!cJSON_IsArray(shape)) return bad_tensor(s, t->name, e, "shape is missing or not an array");
     int n = cJSON_GetArraySize(shape);
-    if (n > SAFETENSORS_MAX_DIMS) return bad_tensor(s, t->name, e, "more than 8 dimensions");
+    if (n > TENSOR_MAX_DIMS) return bad_tensor(s, t->name, e, "more than 8 dimensions");
     size_t bytes = item_bytes;
     const cJSON *dim;
     cJSON_ArrayForEach(dim, shape) {
@@ -115,7 +89,7 @@ static int read_shape(const safetensors *s, safetensor *t, const cJSON *shape, s
     return 0;
 }
 
-static int read_range(const safetensors *s, safetensor *t, const cJSON *range, err *e) {
+static int read_range(const safetensors *s, tensor *t, const cJSON *range, err *e) {
     int64_t begin, end;
     if (!cJSON_IsArray(range) || cJSON_GetArraySize(range) != 2 ||
         !whole(cJSON_GetArrayItem(range, 0), &begin) || !whole(cJSON_GetArrayItem(range, 1), &end) ||
@@ -136,7 +110,7 @@ static int read_range(const safetensors *s, safetensor *t, const cJSON *range, e
 }
 
 static int read_tensor(safetensors *s, const cJSON *item, err *e) {
-    safetensor *t = &s->tensors[s->n];
+    tensor *t = &s->tensors[s->n];
     t->name = arena_strdup(&s->mem, item->string);
     if (!t->name) return err_set(e, ERR_NO_MEMORY, "%s: out of memory", s->path);
     if (!cJSON_IsObject(item)) return bad_tensor(s, t->name, e, "not an object");
@@ -154,11 +128,11 @@ static int read_tensor(safetensors *s, const cJSON *item, err *e) {
 }
 
 static int by_name(const void *a, const void *b) {
-    return strcmp(((const safetensor *)a)->name, ((const safetensor *)b)->name);
+    return strcmp(((const tensor *)a)->name, ((const tensor *)b)->name);
 }
 
 static int by_range(const void *a, const void *b) {
-    const safetensor *x = a, *y = b;
+    const tensor *x = a, *y = b;
     if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
@@ -168,7 +142,7 @@ static int check_tiling(safetensors *s, err *e) {
     size_t end = 0;
     qsort(s->tensors, (size_t)s->n, sizeof *s->tensors, by_range);
     for (int i = 0; i < s->n; i++) {
-        const safetensor *t = &s->tensors[i];
+        const tensor *t = &s->tensors[i];
         if (t->begin != end) {
             return bad_tensor(s, t->name, e,
                               t->begin < end ? "overlaps another tensor" : "leaves a gap before it");
@@ -226,7 +200,7 @@ int safetensors_open(safetensors **out, const char *path, err *e) {
         safetensors_close(s);
         return err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
     }
-    int rc = map_file(s, e);
+    int rc = mapping_open(&s->file, path, e);
     if (!rc) rc = read_header(s, e);
     if (rc) {
         safetensors_close(s);
@@ -238,13 +212,13 @@ int safetensors_open(safetensors **out, const char *path, err *e) {
 
 void safetensors_close(safetensors *s) {
     if (!s) return;
-    if (s->map) munmap(s->map, s->size);
+    mapping_close(&s->file);
     arena_release(&s->mem);
     free(s);
 }
 
-const safetensor *safetensors_find(const safetensors *s, const char *name) {
-    safetensor wanted = {.name = name};
+const tensor *safetensors_find(const safetensors *s, const char *name) {
+    tensor wanted = {.name = name};
     return bsearch(&wanted, s->tensors, (size_t)s->n, sizeof *s->tensors, by_name);
 }
 
@@ -252,7 +226,7 @@ int safetensors_count(const safetensors *s) {
     return s->n;
 }
 
-const safetensor *safetensors_at(const safetensors *s, int i) {
+const tensor *safetensors_at(const safetensors *s, int i) {
     return &s->tensors[i];
 }
 

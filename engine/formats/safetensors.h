@@ -12,17 +12,7 @@
 #include <stdint.h>
 
 #include "engine/base/status.h"
-
-enum { SAFETENSORS_MAX_DIMS = 8 };
-
-typedef struct safetensor {
-    const char *name;
-    const char *dtype; /* as written: "F32", "BF16", ... */
-    int n_dims;
-    int64_t shape[SAFETENSORS_MAX_DIMS];
-    const unsigned char *data; /* no alignment is promised */
-    size_t begin, bytes;       /* range in the data section */
-} safetensor;
+#include "engine/formats/tensor.h"
 
 typedef struct safetensors safetensors;
 
@@ -31,11 +21,11 @@ int safetensors_open(safetensors **out, const char *path, err *e) MUST_CHECK;
 void safetensors_close(safetensors *s);
 
 /* NULL when there is no such tensor. */
-const safetensor *safetensors_find(const safetensors *s, const char *name);
+const tensor *safetensors_find(const safetensors *s, const char *name);
 
 /* Tensors in order of name. */
 int safetensors_count(const safetensors *s);
-const safetensor *safetensors_at(const safetensors *s, int i);
+const tensor *safetensors_at(const safetensors *s, int i);
 const char *safetensors_path(const safetensors *s);
 
 #endif

@@ -79,6 +79,9 @@ typedef struct cpu_tile {
  */
 bool cpu_next_tile(const k_weight *w, int end, int most, cpu_tile *t);
 
+/* Row `row` of a matrix as float32 -> out[cols]. */
+void cpu_widen(float *out, const k_matrix *w, int row);
+
 /* True while this thread has an unread fault: operations then do nothing. */
 bool cpu_failed(void);
 
@@ -132,17 +135,22 @@ void cpu_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *
 void cpu_rows(kernels *k, float *y, const int *dst, const float *x, const int *src, const float *coef, int n,
               int d);
 void cpu_narrow(kernels *k, k_act *y, const float *x, size_t n);
+void cpu_gate(kernels *k, k_act *y, const float *x, const float *w, int n, int d);
 void cpu_norm(kernels *k, const k_norm *a);
 void cpu_norm_back(kernels *k, const k_norm_back *a);
+void cpu_head_norm(kernels *k, const k_head_norm *a);
+void cpu_head_norm_back(kernels *k, const k_head_norm_back *a);
 void cpu_linear(kernels *k, k_act *y, const k_act *x, int n, const k_weight *w);
 void cpu_logits(kernels *k, float *z, const k_act *x, int n, const k_weight *w, float scale);
 void cpu_linear_back(kernels *k, k_act *dx, const k_act *dy, int n, const k_weight *w, k_counts *c);
 void cpu_rope(kernels *k, k_act *x, int ld, const int *pos, int n, int heads, int hd, const float *table,
-              bool inverse);
+              unsigned how);
 void cpu_attention(kernels *k, const k_attn *a);
 void cpu_attention_back(kernels *k, const k_attn_back *a, k_counts *c);
 void cpu_swiglu(kernels *k, k_act *h, const k_act *gu, int n, int f);
 void cpu_swiglu_back(kernels *k, k_act *dgu, const k_act *dh, const k_act *gu, const int *rows, int n, int f);
+void cpu_gelu(kernels *k, k_act *h, const k_act *x, int n, int f);
+void cpu_gelu_back(kernels *k, k_act *dx, const k_act *dh, const k_act *x, const int *rows, int n, int f);
 void cpu_head_stats(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V, int mask);
 void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_stats *stats, const int *rows,
                       int n, int V, int mask, float scale, k_counts *c);

@@ -1,53 +1,12 @@
-/* linear.c - products with a weight, embedding rows, and the widening of F16 and BF16 weights.
+/* linear.c - products with a weight, and embedding rows.
  *
- * Narrow weights are widened a tile of output rows at a time: the tile stays in cache between
- * its widening and its product, and no float32 copy of a whole matrix ever exists. */
+ * Weights that are not float32 are widened (widen.c) a tile of output rows at a time: the tile stays in cache
+ * between its widening and its product, and no float32 copy of a whole matrix ever exists. */
 #include "kernels/cpu/cpu.h"
 
 #include <assert.h>
 
 enum { TILE_FLOATS = 1 << 18 };
-
-/* BF16 is the upper half of a float32. */
-static void widen_bf16(float *restrict out, const unsigned char *restrict in, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, in + 2 * i, sizeof h);
-        uint32_t u = (uint32_t)h << 16;
-        memcpy(out + i, &u, sizeof u);
-    }
-}
-
-/* F16: shifting exponent and mantissa into place leaves the value 2^112 too small, and the
- * multiplication that corrects it also normalises subnormals, exactly. */
-static void widen_f16(float *restrict out, const unsigned char *restrict in, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-        memcpy(&h, in + 2 * i, sizeof h);
-        uint32_t sign = (uint32_t)(h & 0x8000u) << 16, rest = (uint32_t)(h & 0x7fffu) << 13, u;
-        float f;
-        memcpy(&f, &rest, sizeof f);
-        f *= 0x1p112f;
-        memcpy(&u, &f, sizeof u);
-        u |= sign | (rest >= 0x0f800000u ? 0x7f800000u : 0u); /* infinities and NaN keep their mantissa */
-        memcpy(out + i, &u, sizeof u);
-    }
-}
-
-static size_t item_bytes(k_dtype t) {
-    return t == K_F32 ? 4 : 2;
-}
-
-static void widen(float *out, const k_matrix *w, int first, int n) {
-    const unsigned char *src = (const unsigned char *)w->data + at(first, w->cols) * item_bytes(w->dtype);
-    size_t count = at(n, w->cols);
-    if (w->dtype == K_BF16)
-        widen_bf16(out, src, count);
-    else if (w->dtype == K_F16)
-        widen_f16(out, src, count);
-    else
-        memcpy(out, src, count * sizeof *out);
-}
 
 /* Rows that the product can read where they lie. */
 static bool readable(const k_matrix *w) {
@@ -63,8 +22,8 @@ static int tile_rows(const k_matrix *w) {
 static const float *widened(const k_matrix *w, int first, int n) {
     if (readable(w)) return (const float *)w->data + at(first, w->cols);
     float *tile = cpu_scratch(SLOT_TILE, at(n, w->cols));
-    PARALLEL_FOR(at(n, w->cols) >= PARALLEL_MIN)
-    for (int i = 0; i < n; i++) widen(tile + at(i, w->cols), w, first + i, 1);
+    PARALLEL_FOR(at(n, w->cols) >= PARALLEL_MIN / 4)
+    for (int i = 0; i < n; i++) cpu_widen(tile + at(i, w->cols), w, first + i);
     return tile;
 }
 
@@ -125,6 +84,7 @@ void cpu_logits(kernels *k, float *z, const k_act *x, int n, const k_weight *w, 
     (void)k;
     if (n <= 0 || cpu_failed()) return;
     product(z, cpu_const_floats(x), n, w, scale);
+    if (w->bias) add_bias(z, w->bias, n, w->rows);
 }
 
 void cpu_linear_back(kernels *k, k_act *dx, const k_act *dy, int n, const k_weight *w, k_counts *c) {
@@ -153,7 +113,7 @@ void cpu_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *
         int row = ids[i];
         const k_matrix *m = find_part(w, &row);
         float *out = x + at(i, w->cols);
-        widen(out, m, row, 1);
+        cpu_widen(out, m, row);
         for (int j = 0; j < w->cols && scale != 1.0f; j++) out[j] *= scale;
     }
 }

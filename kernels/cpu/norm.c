@@ -1,15 +1,22 @@
-/* norm.c - a residual sum with its RMS norm, and the norm backward.
+/* norm.c - a residual sum with its norm, the norm of heads, and their backwards.
  *
- * h = w ⊙ s·r with s = x + y and r = 1/sqrt(mean(s²)+eps). With g = w ⊙ dy,
- * dx = r·g - x·r³·mean(g ⊙ x). Both sums are accumulated in double, left to right; a sum of
- * squares of floats cannot overflow a double, so it is finite exactly when the row is. */
+ * With s the row (less its mean when centred), r = 1/sqrt(mean(s²)+eps) and h = w ⊙ s·r + b. With g = w ⊙ dy,
+ * ds = r·g - s·r³·mean(g ⊙ s), less mean(r·g) when centred (the other term's mean is zero then). Sums are
+ * accumulated in double, left to right; a sum of squares of floats cannot overflow a double, so it is
+ * finite exactly when the row is. */
 #include "kernels/cpu/cpu.h"
 
 #include <math.h>
 
-static double square_sum(const float *x, int d) {
+static double mean_of(const float *x, int d) {
     double s = 0;
-    for (int j = 0; j < d; j++) s += (double)x[j] * x[j];
+    for (int j = 0; j < d; j++) s += (double)x[j];
+    return s / d;
+}
+
+static double square_sum(const float *x, int d, double mean) {
+    double s = 0;
+    for (int j = 0; j < d; j++) s += ((double)x[j] - mean) * ((double)x[j] - mean);
     return s;
 }
 
@@ -17,12 +24,16 @@ static double inverse_rms(double squares, int d, float eps) {
     return 1.0 / sqrt(squares / d + (double)eps);
 }
 
-/* x + y in `sum`, or in scratch where that is not wanted. */
+/* x + gate ⊙ y in `sum`, or in scratch where that is not wanted. */
 static const float *residual(const k_norm *a, int i, size_t from) {
     const float *x = a->x + from, *y = a->y ? cpu_const_floats(a->y) + from : NULL;
     if (!y && !a->sum) return x;
     float *sum = a->sum ? a->sum + at(i, a->d) : cpu_scratch(SLOT_ROW, (size_t)a->d);
-    for (int j = 0; j < a->d; j++) sum[j] = y ? x[j] + y[j] : x[j];
+    if (y && a->gate) {
+        for (int j = 0; j < a->d; j++) sum[j] = x[j] + a->gate[j] * y[j];
+    } else {
+        for (int j = 0; j < a->d; j++) sum[j] = y ? x[j] + y[j] : x[j];
+    }
     return sum;
 }
 
@@ -36,11 +47,12 @@ static void lower(uint64_t *least, uint64_t to) {
 static void norm_row(const k_norm *a, int i) {
     int row = a->rows ? a->rows[i] : i;
     const float *s = residual(a, i, at(row, a->d));
-    double squares = square_sum(s, a->d);
+    double mean = a->center ? mean_of(s, a->d) : 0, squares = square_sum(s, a->d, mean);
     if (a->bad && !isfinite(squares)) lower(a->bad, ((uint64_t)a->stage << 32) + (uint64_t)row);
     if (!a->h) return;
-    float r = (float)inverse_rms(squares, a->d, a->eps), *h = cpu_floats(a->h) + at(i, a->d);
-    for (int j = 0; j < a->d; j++) h[j] = s[j] * r * a->w[j];
+    float r = (float)inverse_rms(squares, a->d, a->eps), m = (float)mean, *h = cpu_floats(a->h) + at(i, a->d);
+    for (int j = 0; j < a->d; j++) h[j] = (s[j] - m) * r * a->w[j];
+    for (int j = 0; j < a->d && a->b; j++) h[j] += a->b[j];
 }
 
 void cpu_norm(kernels *k, const k_norm *a) {
@@ -54,10 +66,16 @@ static void norm_back_row(const k_norm_back *a, int i) {
     const float *x = a->x + at(a->rows ? a->rows[i] : i, a->d), *w = a->w;
     const float *dy = cpu_const_floats(a->dy) + at(i, a->d);
     float *dx = a->dx + at(i, a->d);
-    double r = inverse_rms(square_sum(x, a->d), a->d, a->eps), dot = 0;
-    for (int j = 0; j < a->d; j++) dot += (double)dy[j] * w[j] * x[j];
-    float p = (float)r, q = (float)(r * r * r * dot / a->d);
-    for (int j = 0; j < a->d; j++) dx[j] = (a->add ? dx[j] : 0.0f) + (p * dy[j] * w[j] - q * x[j]);
+    double mean = a->center ? mean_of(x, a->d) : 0, dot = 0, sum = 0;
+    double r = inverse_rms(square_sum(x, a->d, mean), a->d, a->eps);
+    for (int j = 0; j < a->d; j++) {
+        dot += (double)dy[j] * w[j] * ((double)x[j] - mean);
+        sum += (double)dy[j] * w[j];
+    }
+    float p = (float)r, q = (float)(r * r * r * dot / a->d), m = (float)mean;
+    float less = a->center ? (float)(r * sum / a->d) : 0.0f;
+    for (int j = 0; j < a->d; j++)
+        dx[j] = (a->add ? dx[j] : 0.0f) + (p * dy[j] * w[j] - q * (x[j] - m) - less);
 }
 
 void cpu_norm_back(kernels *k, const k_norm_back *a) {
@@ -65,4 +83,43 @@ void cpu_norm_back(kernels *k, const k_norm_back *a) {
     if (cpu_failed()) return;
     PARALLEL_FOR(at(a->n, a->d) >= PARALLEL_MIN)
     for (int i = 0; i < a->n; i++) norm_back_row(a, i);
+}
+
+/* ---- heads ---- */
+
+void cpu_head_norm(kernels *k, const k_head_norm *a) {
+    (void)k;
+    if (cpu_failed()) return;
+    int width = a->heads * a->hd;
+    PARALLEL_FOR(at(a->n, width) >= PARALLEL_MIN)
+    for (int i = 0; i < a->n; i++) {
+        float *row = cpu_floats(a->x) + at(i, a->ld);
+        if (a->raw) memcpy(cpu_floats(a->raw) + at(i, width), row, (size_t)width * sizeof *row);
+        for (int h = 0; h < a->heads; h++) {
+            float *x = row + at(h, a->hd), r = (float)inverse_rms(square_sum(x, a->hd, 0), a->hd, a->eps);
+            for (int j = 0; j < a->hd; j++) x[j] = x[j] * r * a->w[at(h, a->hd) + (size_t)j];
+        }
+    }
+}
+
+static void head_back(float *dx, const float *x, const float *w, int hd, float eps) {
+    double r = inverse_rms(square_sum(x, hd, 0), hd, eps), dot = 0;
+    for (int j = 0; j < hd; j++) dot += (double)dx[j] * w[j] * x[j];
+    float p = (float)r, q = (float)(r * r * r * dot / hd);
+    for (int j = 0; j < hd; j++) dx[j] = p * dx[j] * w[j] - q * x[j];
+}
+
+void cpu_head_norm_back(kernels *k, const k_head_norm_back *a) {
+    (void)k;
+    if (cpu_failed()) return;
+    int width = a->heads * a->hd;
+    PARALLEL_FOR(at(a->n, width) >= PARALLEL_MIN)
+    for (int i = 0; i < a->n; i++) {
+        float *dx = cpu_floats(a->dx) + at(i, a->ld);
+        const float *x = cpu_const_floats(a->raw) + at(a->rows ? a->rows[i] : i, width);
+        for (int h = 0; h < a->heads; h++) {
+            size_t o = at(h, a->hd);
+            head_back(dx + o, x + o, a->w + o, a->hd, a->eps);
+        }
+    }
 }

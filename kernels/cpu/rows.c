@@ -23,3 +23,13 @@ void cpu_narrow(kernels *k, k_act *y, const float *x, size_t n) {
     (void)k;
     if (n && !cpu_failed()) memcpy(y, x, n * sizeof *x);
 }
+
+void cpu_gate(kernels *k, k_act *y, const float *x, const float *w, int n, int d) {
+    (void)k;
+    if (cpu_failed()) return;
+    float *to = cpu_floats(y);
+    PARALLEL_FOR(at(n, d) >= PARALLEL_MIN)
+    for (int i = 0; i < n; i++) {
+        for (int j = 0; j < d; j++) to[at(i, d) + (size_t)j] = x[at(i, d) + (size_t)j] * w[j];
+    }
+}

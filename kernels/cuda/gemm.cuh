@@ -11,6 +11,7 @@ struct product {
     float alpha, beta;
     const void *a, *b;
     void *c;
+    int ldc; // elements from one row of c to the next; 0: width
 };
 
 void queue_multiply(queue *q, const product *p, const char *operation);

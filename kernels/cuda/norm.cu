@@ -1,7 +1,9 @@
 // norm.cu - RMS norm with the residual's addition, forward and backward: one block per row.
 //
 // h = w ⊙ s·r with s = x + y and r = 1/sqrt(mean(s²)+eps). With g = w ⊙ dy, dx = r·g - x·r³·mean(g ⊙ x).
-// Sums are float32 trees: a thread's own elements, then reduce.cuh.
+// Sums are float32 trees: a thread's own elements, then reduce.cuh. Norms with more to them are
+// layer_norm.cu's.
+#include "kernels/cuda/layer_norm.cuh"
 #include "kernels/cuda/operations.cuh"
 #include "kernels/cuda/queue.cuh"
 #include "kernels/cuda/reduce.cuh"
@@ -88,7 +90,9 @@ template <typename T> static void norm_of(queue *q, const k_norm *a) {
 void cuda_norm(kernels *k, const k_norm *a) {
     queue *q = queue_of(k);
     if (a->n <= 0 || a->d <= 0 || !queue_ready(q)) return;
-    if (queue_bf16(q)) {
+    if (a->center || a->gate || a->b) {
+        layer_norm(q, a);
+    } else if (queue_bf16(q)) {
         norm_of<bf16>(q, a);
     } else {
         norm_of<float>(q, a);
@@ -159,7 +163,9 @@ template <typename T> static void norm_back_of(queue *q, const k_norm_back *a) {
 void cuda_norm_back(kernels *k, const k_norm_back *a) {
     queue *q = queue_of(k);
     if (a->n <= 0 || a->d <= 0 || !queue_ready(q)) return;
-    if (queue_bf16(q)) {
+    if (a->center) {
+        layer_norm_back(q, a);
+    } else if (queue_bf16(q)) {
         norm_back_of<bf16>(q, a);
     } else {
         norm_back_of<float>(q, a);

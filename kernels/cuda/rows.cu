@@ -1,4 +1,5 @@
 // rows.cu - rows from here to there: embedding rows, gathered and scattered rows, rows as activations.
+#include "kernels/cuda/blocks.cuh"
 #include "kernels/cuda/operations.cuh"
 #include "kernels/cuda/queue.cuh"
 #include "kernels/cuda/vector.cuh"
@@ -35,7 +36,9 @@ static void embed_of(queue *q, float *x, const int32_t *ids, int n, const k_weig
 void cuda_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *w, float scale) {
     queue *q = queue_of(k);
     if (n <= 0 || !queue_ready(q)) return;
-    if (queue_bf16(q)) {
+    if (!w->device) {
+        blocks_embed(q, x, ids, n, w, scale);
+    } else if (queue_bf16(q)) {
         embed_of<bf16>(q, x, ids, n, w, scale);
     } else {
         embed_of<float>(q, x, ids, n, w, scale);
@@ -101,4 +104,26 @@ void cuda_narrow(kernels *k, k_act *y, const float *x, size_t n) {
         narrow_of<float>(q, y, x, n);
     }
     queue_check(q, "narrow");
+}
+
+// ---- gate ----
+
+template <typename T> __global__ void gate_kernel(T *y, const float *x, const float *w, int d) {
+    int j = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x);
+    size_t at = size_t(blockIdx.x) * d + j;
+    if (j < d) y[at] = from_float<T>(x[at] * w[j]);
+}
+
+void cuda_gate(kernels *k, k_act *y, const float *x, const float *w, int n, int d) {
+    queue *q = queue_of(k);
+    if (n <= 0 || d <= 0 || !queue_ready(q)) return;
+    dim3 grid(static_cast<unsigned>(n), blocks_for(static_cast<size_t>(d), ROW_THREADS));
+    if (queue_bf16(q)) {
+        LAUNCH((gate_kernel<bf16>), grid, ROW_THREADS, 0, queue_stream(q), reinterpret_cast<bf16 *>(y), x, w,
+               d);
+    } else {
+        LAUNCH((gate_kernel<float>), grid, ROW_THREADS, 0, queue_stream(q), reinterpret_cast<float *>(y), x,
+               w, d);
+    }
+    queue_check(q, "gate");
 }

@@ -1,5 +1,6 @@
 // soft_write.cu - out = Eᵀ π: probabilities of some rows are written as activations to scratch and
 // multiplied.
+#include "kernels/cuda/blocks.cuh"
 #include "kernels/cuda/gemm.cuh"
 #include "kernels/cuda/head.cuh"
 #include "kernels/cuda/operations.cuh"
@@ -37,14 +38,24 @@ template <typename T> static void soft_tile(queue *q, const soft *s, int n, int 
            first, count);
     queue_check(q, "soft_write");
     const T *E = static_cast<const T *>(s->E->device) + static_cast<size_t>(first) * d;
-    product m = {n, s->E->cols, count, false, true, 1, first ? 1.0f : 0.0f, E, p, s->out};
+    if (!s->E->device) {
+        T *tile = p + SCRATCH_BYTES / 2 / sizeof(T); // the other half: see soft_rows
+        blocks_widen(q, tile, s->E, first, count);
+        E = tile;
+    }
+    product m = {n, s->E->cols, count, false, true, 1, first ? 1.0f : 0.0f, E, p, s->out, 0};
     queue_multiply(q, &m, "soft_write");
 }
 
 // The first n rows, in stretches of ids that fit the scratch.
 static void soft_rows(queue *q, const soft *s, int n) {
     size_t act = q->shared->bf16 ? 2 : 4;
-    int step = static_cast<int>(SCRATCH_BYTES / act / static_cast<size_t>(n));
+    size_t widest = static_cast<size_t>(n), room = SCRATCH_BYTES;
+    if (!s->E->device) { // half for probabilities, half for the rows that they multiply
+        room /= 2;
+        if (widest < static_cast<size_t>(s->E->cols)) widest = static_cast<size_t>(s->E->cols);
+    }
+    int step = static_cast<int>(room / act / widest);
     for (int first = 0; first < s->V && queue_ready(q); first += step) {
         int count = s->V - first < step ? s->V - first : step;
         if (q->shared->bf16) {

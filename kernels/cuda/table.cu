@@ -19,8 +19,11 @@ void queue_open_table(kernels *k) {
     k->embed = cuda_embed;
     k->rows = cuda_rows;
     k->narrow = cuda_narrow;
+    k->gate = cuda_gate;
     k->norm = cuda_norm;
     k->norm_back = cuda_norm_back;
+    k->head_norm = cuda_head_norm;
+    k->head_norm_back = cuda_head_norm_back;
     k->linear = cuda_linear;
     k->logits = cuda_logits;
     k->linear_back = cuda_linear_back;
@@ -29,6 +32,8 @@ void queue_open_table(kernels *k) {
     k->attention_back = cuda_attention_back;
     k->swiglu = cuda_swiglu;
     k->swiglu_back = cuda_swiglu_back;
+    k->gelu = cuda_gelu;
+    k->gelu_back = cuda_gelu_back;
     k->head_stats = cuda_head_stats;
     k->entropy_back = cuda_entropy_back;
     k->soft_write = cuda_soft_write;

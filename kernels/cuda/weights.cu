@@ -1,7 +1,9 @@
-// weights.cu - weights on the device: parts joined and converted to the activation type on the way.
+// weights.cu - weights on the device: parts joined and converted to the activation type on the way, or, where
+// one is in blocks, each on its own.
 //
 // A chunk goes from the checkpoint's mapping to pinned memory, from there to the device, and a kernel writes
 // it converted to its place, while the host already copies the next chunk to the other pinned half.
+#include "kernels/blocks.h"
 #include "kernels/cuda/queue_impl.cuh"
 
 #include <string.h>
@@ -101,16 +103,64 @@ const float *cuda_load_floats(kernels *k, const float *host, int n) {
     return load_wait(q) ? static_cast<float *>(at) : nullptr;
 }
 
-bool cuda_load(kernels *k, k_weight *w) {
-    queue *q = queue_of(k);
-    if (!queue_ready(q)) return false;
+static void load_raw(queue *q, void *to, const void *from, size_t left) {
+    unsigned char *at = static_cast<unsigned char *>(to);
+    const unsigned char *source = static_cast<const unsigned char *>(from);
+    while (left > 0 && queue_ready(q)) {
+        size_t bytes;
+        unsigned char *host = staging_take(q, left, &bytes);
+        if (!host) return;
+        memcpy(host, source, bytes);
+        cudaMemcpyAsync(at, host, bytes, cudaMemcpyHostToDevice, q->stream);
+        queue_check(q, "load");
+        at += bytes, source += bytes, left -= bytes;
+    }
+}
+
+// Every part in memory of its own.
+static bool load_blocks(queue *q, k_weight *w) {
+    for (int i = 0; i < w->n_parts; i++) {
+        const k_matrix *m = &w->part[i];
+        size_t rows = static_cast<size_t>(m->rows), act = q->shared->bf16 ? 2 : 4;
+        bool raw = k_is_block(m->dtype);
+        size_t bytes = rows * (raw ? k_row_bytes(m->dtype, m->cols) : static_cast<size_t>(m->cols) * act);
+        void *at = weight_take(q, bytes);
+        if (!at) return false;
+        if (raw) {
+            load_raw(q, at, m->data, bytes);
+        } else {
+            load_part(q, at, 0, m);
+        }
+        w->blocks[i] = at;
+    }
+    return queue_ready(q);
+}
+
+static bool has_blocks(const k_weight *w) {
+    for (int i = 0; i < w->n_parts; i++) {
+        if (k_is_block(w->part[i].dtype)) return true;
+    }
+    return false;
+}
+
+// All parts joined, or NULL.
+static void *load_joined(queue *q, const k_weight *w) {
     size_t cols = static_cast<size_t>(w->cols), rows = 0;
-    void *at = weight_take(q, static_cast<size_t>(w->rows) * cols * static_cast<size_t>(k->act_bytes));
-    if (!at) return false;
+    void *at = weight_take(q, static_cast<size_t>(w->rows) * cols * (q->shared->bf16 ? 2 : 4));
+    if (!at) return nullptr;
     for (int i = 0; i < w->n_parts; i++) {
         load_part(q, at, rows * cols, &w->part[i]);
         rows += static_cast<size_t>(w->part[i].rows);
     }
+    return at;
+}
+
+bool cuda_load(kernels *k, k_weight *w) {
+    queue *q = queue_of(k);
+    if (!queue_ready(q)) return false;
+    bool apart = has_blocks(w);
+    void *at = apart ? nullptr : load_joined(q, w);
+    if (apart ? !load_blocks(q, w) : !at) return false;
     const float *bias = w->bias ? cuda_load_floats(k, w->bias, w->rows) : nullptr;
     if (!load_wait(q)) return false;
     w->device = at;

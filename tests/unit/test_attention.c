@@ -11,7 +11,7 @@
 
 #include "engine/base/strbuf.h"
 #include "engine/synthetic.h"
-#include "engine/transformer.h"
+#include "engine/transformer/transformer.h"
 
 enum { MAX = 512, HEADS = 8 };
 

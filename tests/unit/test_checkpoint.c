@@ -142,7 +142,7 @@ typedef struct damage {
 static void test_config(void **state) {
     (void)state;
     const damage cases[] = {
-        {"\"llada\"", "\"gpt2\"", ERR_UNSUPPORTED, "model_type: \"gpt2\", expected \"llada\" or \"Dream\""},
+        {"\"llada\"", "\"gpt2\"", ERR_UNSUPPORTED, "model_type: \"gpt2\" is not supported: expected llada, Dream, mdlm"},
         {"\"model_type\": \"llada\"", "\"model\": 1", ERR_BAD_FORMAT,
          "model_type: missing, expected a string"},
         {"\"llada\"", "7", ERR_BAD_FORMAT, "model_type: 7, expected a string"},
@@ -380,7 +380,7 @@ static size_t find_tensor(const model *m, const char *name, size_t *begin) {
     err e = {0};
     write_weights(m);
     if (safetensors_open(&f, in_dir("model.safetensors"), &e)) fail_msg("%s", e.msg);
-    const safetensor *t = safetensors_find(f, name);
+    const tensor *t = safetensors_find(f, name);
     assert_non_null(t);
     *begin = t->begin;
     size_t n = t->bytes;
@@ -512,7 +512,7 @@ static void write_shard(const safetensors *f, int from, int to, const char *file
     strbuf_init(&header, 1 << 24);
     strbuf_init(&data, 1 << 24);
     for (int i = from; i < to; i++) {
-        const safetensor *t = safetensors_at(f, i);
+        const tensor *t = safetensors_at(f, i);
         strbuf_printf(&header, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%lld", i > from ? "," : "{", t->name,
                       (long long)t->shape[0]);
         if (t->n_dims == 2) strbuf_printf(&header, ",%lld", (long long)t->shape[1]);

@@ -164,7 +164,7 @@ static void layer_run(kernels *k, const layer *l) {
     k->zero(k, l->y->p, l->y->n * (size_t)k->act_bytes);
     k->norm(k, &norm);
     k->linear(k, l->a_qkv->p, l->h->p, N, &l->qkv->w);
-    k->rope(k, l->a_qkv->p, QKV, l->pos->p, N, 2 * HEADS, HD, l->table->p, false);
+    k->rope(k, l->a_qkv->p, QKV, l->pos->p, N, 2 * HEADS, HD, l->table->p, 0);
     k->attention(k, &(k_attn){.H = HEADS,
                               .KV = HEADS,
                               .hd = HD,

@@ -28,7 +28,7 @@ static void linear_once(int n, weights *w) {
     K->linear(K, y->p, x->p, n, &w->w);
     CLOSE(results(y), want, mag, y->n, SUM + (w->bias ? rounding() : 0), rounding(), "linear");
     float scale = (float)normal();
-    product(want, mag, x, n, w, (double)scale, NULL);
+    product(want, mag, x, n, w, (double)scale, w->bias);
     K->logits(K, z->p, x->p, n, &w->w, scale);
     CLOSE(results(z), want, mag, z->n, SUM, 0, "logits");
     end_round();

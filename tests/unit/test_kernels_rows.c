@@ -47,15 +47,20 @@ static void test_narrow_extremes(void **state) {
 
 /* ---- norm ---- */
 
+static bool centred; /* which norm is under test */
+
 static void norm_double(double *h, const double *x, const double *w, int d, double eps) {
-    double s = 0;
-    for (int j = 0; j < d; j++) s += x[j] * x[j];
-    for (int j = 0; j < d; j++) h[j] = x[j] / sqrt(s / d + eps) * w[j];
+    double s = 0, mean = 0;
+    for (int j = 0; j < d && centred; j++) mean += x[j] / d;
+    for (int j = 0; j < d; j++) s += (x[j] - mean) * (x[j] - mean);
+    for (int j = 0; j < d; j++) h[j] = (x[j] - mean) / sqrt(s / d + eps) * w[j];
 }
 
 static void norm_once(int n, int d, double scale) {
     int total = n + pick(0, 4);
     bool picked = pick(0, 1), in_place = !picked && pick(0, 1), added = pick(0, 2) > 0;
+    bool gated = added && pick(0, 1), shifted = pick(0, 1);
+    array *gate = floats(1, d, 1), *b = floats(1, d, 1);
     int *from = any_of(n, total ? total : 1);
     array *x = floats(total, d, scale), *y = acts(total, d, scale), *w = floats(1, d, 1);
     array *sum = in_place ? x : blank(FLOATS, n, d), *h = blank(ACTS, n, d), *rows = ints(from, n);
@@ -66,28 +71,47 @@ static void norm_once(int n, int d, double scale) {
     for (int i = 0; i < n; i++) {
         size_t to = size(i, d), at = size(picked ? from[i] : i, d);
         for (int j = 0; j < d; j++) /* the sum is a float32, and h is the norm of that */
-            want[to + (size_t)j] = (double)(float)(x->v[at + (size_t)j] + (added ? y->v[at + (size_t)j] : 0));
+            want[to + (size_t)j] =
+                (double)(float)(x->v[at + (size_t)j] +
+                                (gated ? (double)(float)gate->v[j] : 1) * (added ? y->v[at + (size_t)j] : 0));
         norm_double(normed + to, want + to, w->v, d, (double)eps);
+        for (int j = 0; j < d && shifted; j++) normed[to + (size_t)j] += b->v[j];
     }
     k_norm a = {.n = n, .d = d, .eps = eps, .x = x->p, .y = added ? y->p : NULL, .w = w->p, .stage = 3};
+    a.center = centred, a.gate = gated ? gate->p : NULL, a.b = shifted ? b->p : NULL;
     a.rows = picked ? rows->p : NULL, a.h = h->p, a.bad = pick(0, 1) ? bad->p : NULL;
     a.sum = in_place || pick(0, 2) ? sum->p : NULL;
     K->norm(K, &a);
-    if (a.sum) CLOSE(results(sum), want, NULL, size(n, d), 1e-7, 0, "sum");
-    CLOSE(results(h), normed, NULL, h->n, 1e-5, rounding(), "norm");
+    double *mag = doubles(h->n), *whole = doubles(size(n, d));
+    for (size_t i = 0; i < h->n; i++) /* a difference of terms, when there is a mean or a shift */
+        mag[i] = fabs(normed[i]) + (centred || gated ? fabs(w->v[i % (size_t)d]) : 0) +
+                 (shifted ? 2 * fabs(b->v[i % (size_t)d]) : 0);
+    for (size_t i = 0; i < size(n, d); i++) /* x and gate ⊙ y may cancel */
+        whole[i] = fabs(want[i]) + (gated ? 8 * scale * fabs(gate->v[i % (size_t)d]) : 0);
+    if (d == 1 && centred) {
+        end_round(); /* all noise */
+        return;
+    }
+    if (a.sum) CLOSE(results(sum), want, whole, size(n, d), gated ? 2.5e-7 : 1e-7, 0, "sum");
+    CLOSE(results(h), normed, mag, h->n, 1e-5, rounding(), "norm");
     if (a.sum && !in_place) {
         a.h = NULL;
         K->norm(K, &a);
-        CLOSE(results(sum), want, NULL, size(n, d), 1e-7, 0, "sum alone");
+        CLOSE(results(sum), want, whole, size(n, d), gated ? 2.5e-7 : 1e-7, 0, "sum alone");
     }
     end_round();
 }
 
 static void test_norm(void **state) {
     (void)state;
-    for (int r = 0; r < rounds; r++) norm_once(r < 2 ? r : pick(1, 9), pick(1, 150), r % 5 ? 1 : 1e-3);
-    norm_once(3, 4096, 1);
-    norm_once(200, 700, 1);
+    for (int kind = 0; kind < 2; kind++) {
+        centred = kind;
+        for (int r = 0; r < rounds; r++)
+            norm_once(r < 2 ? r : pick(1, 9), pick(centred ? 5 : 1, 150), r % 5 ? 1 : 1e-3);
+        norm_once(3, 4096, 1);
+        norm_once(200, 700, 1);
+    }
+    centred = false;
 }
 
 /* The lowest bad row of the lowest stage stays. */
@@ -156,6 +180,7 @@ static void norm_back_once(int n, int d, double scale) {
     K->norm_back(K, &(k_norm_back){.n = n,
                                    .d = d,
                                    .eps = eps,
+                                   .center = centred,
                                    .x = x->p,
                                    .rows = picked ? rows->p : NULL,
                                    .w = w->p,
@@ -175,18 +200,80 @@ static void norm_back_once(int n, int d, double scale) {
 
 static void test_norm_back(void **state) {
     (void)state;
-    for (int r = 0; r < rounds; r++) norm_back_once(r < 2 ? r : pick(1, 9), pick(1, 150), r % 5 ? 1 : 1e-2);
-    norm_back_once(300, 40, 1);
+    for (int kind = 0; kind < 2; kind++) {
+        centred = kind;
+        for (int r = 0; r < rounds; r++)
+            norm_back_once(r < 2 ? r : pick(1, 9), pick(centred ? 5 : 1, 150), r % 5 ? 1 : 1e-2);
+        norm_back_once(300, 40, 1);
+    }
+    centred = false;
+}
+
+/* ---- norms of heads, and gates ---- */
+
+static void head_norm_once(int n, int heads, int hd, int rest) {
+    int ld = heads * hd + rest, width = heads * hd, total = n + pick(0, 4),
+        *from = any_of(n, total ? total : 1);
+    float eps = 1e-6f;
+    array *x = acts(total, ld, 1), *w = floats(heads, hd, 1), *raw_heads = blank(ACTS, total, width);
+    double *want = doubles(x->n), *kept = doubles(raw_heads->n);
+    memcpy(want, x->v, x->n * sizeof *want);
+    for (int i = 0; i < total * heads; i++) {
+        size_t at = size(i / heads, ld) + size(i % heads, hd);
+        memcpy(kept + size(i, hd), x->v + at, (size_t)hd * sizeof *kept);
+        norm_double(want + at, x->v + at, w->v + size(i % heads, hd), hd, (double)eps);
+    }
+    k_head_norm a = {total, ld, heads, hd, eps, w->p, x->p, raw_heads->p};
+    K->head_norm(K, &a);
+    CLOSE(results(x), want, NULL, x->n, 1e-5, rounding(), "head_norm");
+    CLOSE(results(raw_heads), kept, NULL, raw_heads->n, 0, 0, "heads as they were");
+    array *again = of_values(ACTS, kept, total, width), *dx = acts(n, ld, 1), *rows = ints(from, n);
+    double *grad = doubles(dx->n), *mag = doubles(dx->n);
+    memcpy(grad, dx->v, dx->n * sizeof *grad);
+    for (int i = 0; i < n * heads; i++) {
+        size_t o = size(i / heads, ld) + size(i % heads, hd);
+        double *row = again->v + size(from[i / heads] * heads + i % heads, hd), most = 0;
+        for (int j = 0; j < hd; j++) {
+            grad[o + (size_t)j] =
+                norm_slope(row, w->v + size(i % heads, hd), dx->v + o, hd, (double)eps, j, 1e-5);
+            most = fmax(most, fabs(grad[o + (size_t)j]) + fabs(dx->v[o + (size_t)j]));
+        }
+        for (int j = 0; j < hd; j++) mag[o + (size_t)j] = most;
+    }
+    K->head_norm_back(K, &(k_head_norm_back){n, ld, heads, hd, eps, w->p, dx->p, again->p, rows->p});
+    CLOSE(results(dx), grad, mag, dx->n, 2e-5, rounding(), "head_norm_back");
+    end_round();
+}
+
+static void test_head_norm(void **state) {
+    (void)state;
+    for (int r = 0; r < rounds; r++)
+        head_norm_once(r < 2 ? r : pick(1, 9), pick(1, 6), 2 * pick(2, 40), r % 2 ? pick(1, 20) : 0);
+}
+
+static void test_gate(void **state) {
+    (void)state;
+    for (int r = 0; r < rounds; r++) {
+        int n = r < 2 ? r : pick(1, 20), d = pick(1, 300);
+        array *x = floats(n, d, 1), *w = floats(1, d, 1), *y = blank(ACTS, n, d);
+        double *want = doubles(y->n);
+        for (size_t i = 0; i < y->n; i++) want[i] = x->v[i] * w->v[i % (size_t)d];
+        K->gate(K, y->p, x->p, w->p, n, d);
+        CLOSE(results(y), want, NULL, y->n, 1e-7, rounding(), "gate");
+        end_round();
+    }
 }
 
 /* ---- rope ---- */
 
-static void rope_double(double *want, const double *x, const double *cs, int hd, double sign) {
+/* Pairs are halves or neighbours. */
+static void rope_double(double *want, const double *x, const double *cs, int hd, double sign, bool pairs) {
     int half = hd / 2;
     for (int j = 0; j < half; j++) {
-        double u = x[j], v = x[half + j], c = cs[j], s = sign * cs[half + j];
-        want[j] = u * c - v * s;
-        want[half + j] = u * s + v * c;
+        int first = pairs ? 2 * j : j, second = pairs ? 2 * j + 1 : half + j;
+        double u = x[first], v = x[second], c = cs[j], s = sign * cs[half + j];
+        want[first] = u * c - v * s;
+        want[second] = u * s + v * c;
     }
 }
 
@@ -204,16 +291,20 @@ static void rope_once(int n, int heads, int hd, int rest, int positions) {
     int *at = any_of(n, positions);
     array *x = acts(n, ld, 1), *pos = ints(at, n), *table = of_values(FLOATS, angles, positions, hd);
     const double *now = x->v;
+    bool pairs = pick(0, 1);
     for (int inverse = 0; inverse < 2; inverse++) {
         double *want = doubles(x->n), *mag = doubles(x->n);
         memcpy(want, now, x->n * sizeof *want);
         for (int i = 0; i < n * heads; i++) {
             size_t o = size(i / heads, ld) + size(i % heads, hd);
-            rope_double(want + o, now + o, table->v + size(at[i / heads], hd), hd, inverse ? -1 : 1);
-            for (int j = 0; j < hd; j++)
-                mag[o + (size_t)j] = hypot(now[o + (size_t)j], now[o + (size_t)((j + hd / 2) % hd)]);
+            rope_double(want + o, now + o, table->v + size(at[i / heads], hd), hd, inverse ? -1 : 1, pairs);
+            for (int j = 0; j < hd; j++) {
+                int other = pairs ? j ^ 1 : (j + hd / 2) % hd;
+                mag[o + (size_t)j] = hypot(now[o + (size_t)j], now[o + (size_t)other]);
+            }
         }
-        K->rope(K, x->p, ld, pos->p, n, heads, hd, table->p, inverse);
+        K->rope(K, x->p, ld, pos->p, n, heads, hd, table->p,
+                (inverse ? K_ROPE_INVERSE : 0u) | (pairs ? K_ROPE_PAIRS : 0u));
         now = results(x);
         CLOSE(now, want, mag, x->n, 1e-6, rounding(), inverse ? "inverse rope" : "rope");
     }
@@ -263,6 +354,36 @@ static void swiglu_once(int n, int f, double scale) {
     end_round();
 }
 
+static double gelu_double(double x) {
+    return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+}
+
+static void gelu_once(int n, int f, double scale) {
+    int total = n + pick(0, 4);
+    bool picked = pick(0, 1);
+    int *from = any_of(n, total ? total : 1);
+    array *x = acts(total, f, scale), *h = blank(ACTS, total, f), *rows = ints(from, n);
+    array *dh = acts(n, f, 1), *dx = blank(ACTS, n, f);
+    double *want = doubles(h->n), *mag = doubles(h->n), *grad = doubles(dx->n), *big = doubles(dx->n),
+           e = 1e-5;
+    for (size_t i = 0; i < h->n; i++) want[i] = gelu_double(x->v[i]), mag[i] = fabs(x->v[i]);
+    for (size_t i = 0; i < dx->n; i++) {
+        size_t row = i / (size_t)f, at = size(picked ? from[row] : (int)row, f) + i % (size_t)f;
+        grad[i] = dh->v[i] * (gelu_double(x->v[at] + e) - gelu_double(x->v[at] - e)) / (2 * e);
+        big[i] = fabs(dh->v[i]) * (1 + fabs(x->v[at]));
+    }
+    K->gelu(K, h->p, x->p, total, f);
+    CLOSE(results(h), want, mag, h->n, 1e-6, rounding(), "gelu");
+    K->gelu_back(K, dx->p, dh->p, x->p, picked ? rows->p : NULL, n, f);
+    CLOSE(results(dx), grad, big, dx->n, 2e-6, rounding(), "gelu_back");
+    end_round();
+}
+
+static void test_gelu(void **state) {
+    (void)state;
+    for (int r = 0; r < rounds; r++) gelu_once(r < 2 ? r : pick(1, 9), pick(1, 300), r % 3 ? 1 : 6);
+}
+
 static void test_swiglu(void **state) {
     (void)state;
     for (int r = 0; r < rounds; r++) swiglu_once(r < 2 ? r : pick(1, 9), pick(1, 99), r % 4 ? 2 : 20);
@@ -273,9 +394,11 @@ int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),      cmocka_unit_test(test_narrow_extremes), cmocka_unit_test(test_norm),
-        cmocka_unit_test(test_norm_back), cmocka_unit_test(test_bad_rows),        cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_swiglu),
+        cmocka_unit_test(test_rows),     cmocka_unit_test(test_narrow_extremes),
+        cmocka_unit_test(test_norm),     cmocka_unit_test(test_norm_back),
+        cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_head_norm),
+        cmocka_unit_test(test_gate),     cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_rope),     cmocka_unit_test(test_swiglu),
     };
     return close_device("rows", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,5 +1,5 @@
-/* transformer.c - rows through one layer, and the workspace of a request. */
-#include "engine/transformer.h"
+/* layer.c - rows through one layer, and the workspace of a request. */
+#include "engine/transformer/transformer.h"
 
 #include <assert.h>
 #include <math.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "kernels/blocks.h"
 
 /* ---- workspace ---- */
 
@@ -25,7 +26,7 @@ k_act *tf_take_act(tf_carve *c, const transformer *t, size_t rows, int width) {
     return take(c, rows * (size_t)width * (size_t)t->base.k->act_bytes);
 }
 
-tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n, bool gu) {
+tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n, unsigned keep) {
     size_t rows = (size_t)n;
     tf_acts a = {0};
     a.x = tf_take_floats(c, rows, t->d);
@@ -33,7 +34,9 @@ tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n, bool gu) {
     a.lse = tf_take_floats(c, rows, t->H);
     a.qkv = tf_take_act(c, t, rows, tf_qkv_width(t));
     a.o = tf_take_act(c, t, rows, tf_q_width(t));
-    if (gu) a.gu = tf_take_act(c, t, rows, 2 * t->f);
+    bool raw = keep & TF_KEEP_RAW && t->head_norms;
+    if (raw) a.raw = tf_take_act(c, t, rows, tf_q_width(t) + tf_kv_width(t));
+    if (keep & TF_KEEP_GU) a.gu = tf_take_act(c, t, rows, tf_gu_width(t));
     return a;
 }
 
@@ -43,7 +46,7 @@ tf_temp tf_take_temp(tf_carve *c, const transformer *t, int n) {
     tmp.h = tf_take_act(c, t, rows, t->d);
     tmp.y = tf_take_act(c, t, rows, t->d);
     tmp.m = tf_take_act(c, t, rows, t->f);
-    tmp.gu = tf_take_act(c, t, rows, 2 * t->f);
+    tmp.gu = tf_take_act(c, t, rows, tf_gu_width(t));
     return tmp;
 }
 
@@ -56,7 +59,7 @@ int tf_reserve_work(transformer *t, size_t bytes, tf_carve *out, err *e) {
 }
 
 bool tf_keeps_gu(const transformer *t, int n) {
-    double bytes = 2.0 * t->f * t->L * t->base.k->act_bytes * n;
+    double bytes = (double)tf_gu_width(t) * t->L * t->base.k->act_bytes * n;
     return bytes <= (double)t->gu_limit;
 }
 
@@ -67,7 +70,7 @@ size_t tf_chunk_floats(const transformer *t) {
 /* Kept activations, the room of a layer twice over (forward and backward), and logits of half the rows. */
 size_t tf_pass_bytes(const transformer *t, int n) {
     tf_carve layer = {0}, temp = {0};
-    tf_take_acts(&layer, t, n, tf_keeps_gu(t, n));
+    tf_take_acts(&layer, t, n, TF_KEEP_RAW | (tf_keeps_gu(t, n) ? TF_KEEP_GU : 0));
     tf_take_temp(&temp, t, n);
     size_t logits = (size_t)(n / 2 + 1) * (size_t)t->V * sizeof(float);
     return layer.used * (size_t)t->L + 2 * temp.used + logits;
@@ -150,22 +153,44 @@ static void attend(transformer *t, const tf_rows *r, const tf_acts *a, const k_a
                               .lse = a->lse});
 }
 
+static void norm_heads(transformer *t, const tf_layer *w, int n, const tf_acts *a) {
+    t->base.k->head_norm(t->base.k, &(k_head_norm){.n = n,
+                                                   .ld = tf_qkv_width(t),
+                                                   .heads = t->H + t->KV,
+                                                   .hd = t->hd,
+                                                   .eps = t->eps,
+                                                   .w = w->head_norm,
+                                                   .x = a->qkv,
+                                                   .raw = a->raw});
+}
+
+k_norm tf_norm(const transformer *t, int n, tf_affine a) {
+    return (k_norm){.n = n, .d = t->d, .eps = t->eps, .center = t->center, .w = a.w, .b = a.b};
+}
+
 void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, const tf_temp *tmp,
                   const float *x, const k_act *y, const k_act *keys) {
     kernels *k = t->base.k;
     const tf_layer *w = &t->layers[l];
     k_act *gu = a->gu ? a->gu : tmp->gu;
-    k_norm norm = {.n = r->n, .d = t->d, .eps = t->eps, .h = tmp->h, .bad = t->bad, .stage = l};
-    norm.x = x, norm.y = y, norm.w = w->attn_norm, norm.sum = y ? a->x : NULL;
+    k_norm norm = tf_norm(t, r->n, tf_attn_affine(t, l));
+    norm.x = x, norm.y = y, norm.sum = y ? a->x : NULL, norm.h = tmp->h;
+    norm.gate = l ? tf_mlp_affine(t, l - 1).gate : NULL, norm.bad = t->bad, norm.stage = l;
     k->norm(k, &norm);
     k->linear(k, a->qkv, tmp->h, r->n, &w->qkv);
-    k->rope(k, a->qkv, tf_qkv_width(t), r->pos, r->n, t->H + t->KV, t->hd, t->rope.data, false);
+    if (w->head_norm) norm_heads(t, w, r->n, a);
+    k->rope(k, a->qkv, tf_qkv_width(t), r->pos, r->n, t->H + t->KV, t->hd, t->rope.data, t->rope_how);
     attend(t, r, a, keys);
     k->linear(k, tmp->y, a->o, r->n, &w->o);
-    norm.x = a->x, norm.y = tmp->y, norm.w = w->mlp_norm, norm.sum = a->x2, norm.bad = NULL;
+    norm = tf_norm(t, r->n, tf_mlp_affine(t, l));
+    norm.x = a->x, norm.y = tmp->y, norm.sum = a->x2, norm.h = tmp->h;
+    norm.gate = tf_attn_affine(t, l).gate;
     k->norm(k, &norm);
     k->linear(k, gu, tmp->h, r->n, &w->gu);
-    k->swiglu(k, tmp->m, gu, r->n, t->f);
+    if (t->gelu)
+        k->gelu(k, tmp->m, gu, r->n, t->f);
+    else
+        k->swiglu(k, tmp->m, gu, r->n, t->f);
     k->linear(k, tmp->y, tmp->m, r->n, &w->down);
 }
 
@@ -200,7 +225,8 @@ void tf_embedding(const denoiser *d, int32_t token, float *out) {
     kernels *cpu = kernels_cpu();
     k_weight host = k_stack(t->embed.part, 1);
     cpu->embed(cpu, out, &token, 1, &host, 1);
-    for (int j = 0; j < t->d && d->k->act_bytes == 2; j++) {
+    bool rounded = d->k->act_bytes == 2 && !k_is_block(host.part[0].dtype);
+    for (int j = 0; j < t->d && rounded; j++) {
         uint32_t u;
         memcpy(&u, out + j, sizeof u);
         u = (u + 0x7fffu + (u >> 16 & 1)) & 0xffff0000u;

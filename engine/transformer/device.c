@@ -1,4 +1,4 @@
-/* transformer_device.c - which device a transformer runs on, whether it fits there, and its weights onto it.
+/* device.c - which device a transformer runs on, whether it fits there, and its weights onto it.
  *
  * What a checkpoint needs is known from its headers, so a device that is too small is refused before a weight
  * is read. */
@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "engine/transformer.h"
+#include "kernels/blocks.h"
+#include "engine/transformer/transformer.h"
 
 enum { PLAN_ROWS = 512 };
 
@@ -27,7 +28,7 @@ static int check_fit(const transformer *t, const denoiser_opts *o, err *e) {
     kernels *k = t->base.k;
     int rows = o->plan_rows > 0 ? o->plan_rows : PLAN_ROWS;
     if (rows > t->base.info.max_len) rows = t->base.info.max_len;
-    size_t weights = t->n_elements * (size_t)k->act_bytes;
+    size_t weights = t->n_elements * (size_t)k->act_bytes + t->block_bytes;
     size_t acts = tf_pass_bytes(t, rows) + SLACK_BYTES;
     k_memory m;
     k->memory(k, &m);
@@ -57,7 +58,7 @@ static int try_device(transformer *t, const char *name, k_precision precision, c
 /* A GPU that is there but cannot be used is worth a note; none at all is the usual case. */
 static int open_auto(transformer *t, k_precision precision, const denoiser_opts *o, err *e) {
     err why = {0};
-    bool large = t->n_elements * 2 >= DENOISER_AUTO_BYTES;
+    bool large = t->n_elements * 2 + t->block_bytes >= DENOISER_AUTO_BYTES;
     if (large && !try_device(t, "cuda", precision, o, &why)) return 0;
     if (why.code == ERR_NO_MEMORY)
         snprintf(t->base.info.device_note, sizeof t->base.info.device_note, "%.255s", why.msg);
@@ -97,8 +98,14 @@ typedef struct loading {
     size_t done, total;
 } loading;
 
+/* Bytes of a part on the device. */
+static size_t device_bytes(const transformer *t, const k_matrix *m) {
+    if (k_is_block(m->dtype)) return (size_t)m->rows * k_row_bytes(m->dtype, m->cols);
+    return (size_t)m->rows * (size_t)m->cols * (size_t)t->base.k->act_bytes;
+}
+
 static void report(loading *l, const k_weight *w) {
-    l->done += (size_t)w->rows * (size_t)w->cols * (size_t)l->t->base.k->act_bytes;
+    for (int i = 0; i < w->n_parts; i++) l->done += device_bytes(l->t, &w->part[i]);
     if (l->o && l->o->progress) l->o->progress(l->o->ctx, l->done < l->total ? l->done : l->total, l->total);
 }
 
@@ -115,16 +122,21 @@ static bool load_floats(loading *l, const float **v, int n) {
     return *v;
 }
 
+static bool load_norms(loading *l, tf_layer *w) {
+    const transformer *t = l->t;
+    if (w->head_norm && !load_floats(l, &w->head_norm, (t->H + t->KV) * t->hd)) return false;
+    return t->dit || (load_floats(l, &w->attn_norm, t->d) && load_floats(l, &w->mlp_norm, t->d));
+}
+
 static bool load_layer(loading *l, tf_layer *w) {
-    int d = l->t->d;
     return load_weight(l, &w->qkv) && load_weight(l, &w->o) && load_weight(l, &w->gu) &&
-           load_weight(l, &w->down) && load_floats(l, &w->attn_norm, d) && load_floats(l, &w->mlp_norm, d);
+           load_weight(l, &w->down) && load_norms(l, w);
 }
 
 static bool load_all(loading *l) {
     transformer *t = l->t;
     bool tied = t->head.part[0].data == t->embed.part[0].data;
-    bool ok = load_weight(l, &t->embed) && load_floats(l, &t->norm, t->d);
+    bool ok = load_weight(l, &t->embed) && (t->dit || load_floats(l, &t->norm, t->d));
     if (ok && tied)
         t->head = t->embed;
     else
@@ -135,7 +147,7 @@ static bool load_all(loading *l) {
 
 int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) {
     if (t->base.k->host) return load_all(&(loading){.t = t}) ? 0 : device_check(t->base.k, e);
-    loading l = {.t = t, .o = o, .total = (size_t)t->base.info.n_params * (size_t)t->base.k->act_bytes};
+    loading l = {.t = t, .o = o, .total = t->n_elements * (size_t)t->base.k->act_bytes + t->block_bytes};
     bool ok = load_all(&l);
     int rc = device_check(t->base.k, e);
     if (!rc && !ok) rc = err_set(e, ERR_NO_DEVICE, "%s: the weights could not be loaded", t->base.k->name);
@@ -153,7 +165,7 @@ int tf_fork(denoiser **out, denoiser *d, err *e) {
     t->forked = true;
     t->mem = (arena){0};
     t->files = NULL;
-    t->work = t->index = t->bad_room = t->rope = (buffer){0};
+    t->work = t->index = t->bad_room = t->rope = t->affine = (buffer){0};
     t->bad = NULL;
     t->rope_rows = 0;
     t->base.n_forwards = 0;
@@ -169,7 +181,7 @@ int tf_fork(denoiser **out, denoiser *d, err *e) {
 void transformer_close(denoiser *d) {
     transformer *t = (transformer *)d;
     if (!t) return;
-    buffer *rooms[] = {&t->work, &t->index, &t->bad_room, &t->rope};
+    buffer *rooms[] = {&t->work, &t->index, &t->bad_room, &t->rope, &t->affine};
     for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) buffer_release(rooms[i]);
     if (t->base.k) t->base.k->close(t->base.k);
     if (!t->forked) shards_close(t->files);

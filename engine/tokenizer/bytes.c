@@ -1,4 +1,4 @@
-/* tokenizer_bytes.c - GPT-2's byte-level alphabet and the few questions about characters that tokenizers ask.
+/* bytes.c - GPT-2's byte-level alphabet and the few questions about characters that tokenizers ask.
  *
  * Printable Latin-1 bytes stand for themselves; the other 68, in ascending order, are U+0100 onwards. So a
  * token's text is always printable: space is U+0120, newline U+010A.
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "engine/tokenizer_impl.h"
+#include "engine/tokenizer/impl.h"
 
 enum { N_MOVED = 68 };
 

@@ -1,4 +1,4 @@
-/* tokenizer_bpe.c - merging by rank: a linked list of symbols and a heap of the pairs that could merge.
+/* bpe.c - merging by rank: a linked list of symbols and a heap of the pairs that could merge.
  *
  * The pair of lowest rank merges first, the leftmost of equals. A heap entry names the two ids it saw; when
  * either has changed since, the entry is stale and is dropped. So a pre-token of n bytes costs O(n log n),
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/base/mem.h"
-#include "engine/tokenizer_impl.h"
+#include "engine/tokenizer/impl.h"
 
 bool id_list_add(id_list *l, int32_t id) {
     void *v = l->v;

@@ -1,11 +1,11 @@
-/* tokenizer_impl.h - what the tokenizer's files share; private to engine/tokenizer*.c.
+/* impl.h - what the tokenizer's files share; private to engine/tokenizer/.
  *
- *     tokenizer_load.c   tokenizer.json -> struct tokenizer
- *     tokenizer_vocab.c  text -> id and (left, right) -> merge, both open addressing
- *     tokenizer_bytes.c  the byte-level alphabet and questions about characters
- *     tokenizer_split.c  a text into pre-tokens
- *     tokenizer_bpe.c    a pre-token into ids
- *     tokenizer.c        encode and decode
+ *     load.c   tokenizer.json -> struct tokenizer
+ *     vocab.c  text -> id and (left, right) -> merge, both open addressing
+ *     bytes.c  the byte-level alphabet and questions about characters
+ *     split.c  a text into pre-tokens
+ *     bpe.c    a pre-token into ids
+ *     encode.c encode and decode
  */
 #ifndef TABES_TOKENIZER_IMPL_H
 #define TABES_TOKENIZER_IMPL_H

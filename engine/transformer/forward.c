@@ -1,4 +1,4 @@
-/* transformer_forward.c - the forward pass of a packed batch, and what a kept pass saves.
+/* forward.c - the forward pass of a packed batch, and what a kept pass saves.
  *
  * Everything that varies from step to step in a decode (ids, rows asked for) is in arrays that are sent
  * first, so that the layers are the same work at the same addresses and a device may replay them as a graph.
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "engine/transformer.h"
+#include "engine/transformer/transformer.h"
 
 /* One forward in progress. */
 typedef struct forward {
@@ -109,8 +109,8 @@ static int index_all(forward *f, err *e) {
 /* ---- rooms ---- */
 
 static void carve_saved(tf_saved *s, const transformer *t, int n_unique, tf_carve *c) {
-    bool gu = tf_keeps_gu(t, s->n_rows);
-    for (int l = 0; l < t->L; l++) s->layers[l] = tf_take_acts(c, t, s->n_rows, gu);
+    unsigned keep = TF_KEEP_RAW | (tf_keeps_gu(t, s->n_rows) ? TF_KEEP_GU : 0);
+    for (int l = 0; l < t->L; l++) s->layers[l] = tf_take_acts(c, t, s->n_rows, keep);
     s->x_final = tf_take_floats(c, (size_t)n_unique, t->d);
 }
 
@@ -128,6 +128,7 @@ static int reserve_saved(forward *f, err *e) {
     }
     s->n_seqs = f->q->n_seqs;
     s->n_rows = f->n;
+    s->sigma = tf_noise(t, f->q);
     memcpy(s->first, f->first, n_first * sizeof *s->first);
     tf_carve count = {0};
     carve_saved(s, t, f->p->n_unique, &count);
@@ -142,7 +143,7 @@ static void carve_work(forward *f, tf_carve *c) {
     const transformer *t = f->t;
     size_t unique = (size_t)f->p->n_unique;
     f->tmp = tf_take_temp(c, t, f->n);
-    if (!f->q->keep) f->acts = tf_take_acts(c, t, f->n, false);
+    if (!f->q->keep) f->acts = tf_take_acts(c, t, f->n, 0);
     f->vectors = tf_take_floats(c, (size_t)f->q->n_inject, t->d);
     f->x_final = f->q->keep ? ((tf_saved *)f->p->saved)->x_final : tf_take_floats(c, unique, t->d);
     f->head_x = tf_take_act(c, t, unique, t->d);
@@ -240,23 +241,18 @@ static int run_layers(forward *f, err *e) {
 static void run_head(forward *f) {
     transformer *t = f->t;
     kernels *k = t->base.k;
-    k->norm(k, &(k_norm){.n = f->p->n_unique,
-                         .d = t->d,
-                         .eps = t->eps,
-                         .x = layer_acts(f, t->L - 1)->x2,
-                         .y = f->tmp.y,
-                         .rows = tf_index_at(t, f->wanted),
-                         .w = t->norm,
-                         .sum = f->x_final,
-                         .h = f->head_x,
-                         .bad = t->bad,
-                         .stage = t->L});
+    k_norm norm = tf_norm(t, f->p->n_unique, tf_head_affine(t));
+    norm.x = layer_acts(f, t->L - 1)->x2, norm.y = f->tmp.y, norm.gate = tf_mlp_affine(t, t->L - 1).gate;
+    norm.rows = tf_index_at(t, f->wanted), norm.sum = f->x_final, norm.h = f->head_x;
+    norm.bad = t->bad, norm.stage = t->L;
+    k->norm(k, &norm);
     tf_logits(t, f->head_x, f->p->logits, f->p->n_unique);
 }
 
 int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
     forward f = {.t = (transformer *)d, .q = q, .p = p};
     int rc = prepare(&f, e);
+    if (!rc) rc = tf_set_noise(f.t, tf_noise(f.t, q), e);
     if (!rc) rc = embed(&f, e);
     if (!rc) rc = run_layers(&f, e);
     if (!rc) run_head(&f);

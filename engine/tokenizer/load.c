@@ -1,4 +1,4 @@
-/* tokenizer_load.c - tokenizer.json into a tokenizer: what is not understood is refused by name, never
+/* load.c - tokenizer.json into a tokenizer: what is not understood is refused by name, never
  * guessed.
  *
  * cJSON does the syntax. Everything after it is hostile until checked: ids are bounded and unique, merges
@@ -12,7 +12,7 @@
 #include <utf8proc.h>
 
 #include "engine/base/mem.h"
-#include "engine/tokenizer_impl.h"
+#include "engine/tokenizer/impl.h"
 
 enum { TOKENIZER_MAX_BYTES = 128 << 20 };
 

@@ -1,9 +1,9 @@
-/* tokenizer_vocab.c - the two hash tables of a tokenizer; linear probing, never more than half full. */
+/* vocab.c - the two hash tables of a tokenizer; linear probing, never more than half full. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "engine/tokenizer_impl.h"
+#include "engine/tokenizer/impl.h"
 
 static size_t table_size(size_t n) {
     size_t cap = 16;

@@ -1,4 +1,4 @@
-/* transformer_backward.c - gradients of entropies through the active rows alone (boe.md, "What AQA
+/* backward.c - gradients of entropies through the active rows alone (boe.md, "What AQA
  * really saves").
  *
  * A row whose attention output is detached passes gradient only down its own residual path to
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "engine/transformer.h"
+#include "engine/transformer/transformer.h"
 
 typedef struct backward {
     transformer *t;
@@ -171,14 +171,14 @@ static void carve(backward *b, tf_carve *c) {
     b->dh = tf_take_act(c, t, most, t->d);
     b->dx = tf_take_floats(c, rows, t->d);
     b->out = tf_take_floats(c, (size_t)b->seeds, b->q->n_wrt * t->d);
-    if (t->base.k->act_bytes == 4) {
+    if (t->base.k->act_bytes == 4 && !t->dit) {
         b->dx_act = (k_act *)b->dx; /* float32 activations are dx itself */
     } else {
         b->dx_act = tf_take_act(c, t, rows, t->d);
     }
     b->dn = tf_take_act(c, t, rows, t->d > qw ? t->d : qw);
     b->dm = tf_take_act(c, t, rows, t->f);
-    b->dgu = tf_take_act(c, t, rows, 2 * t->f);
+    b->dgu = tf_take_act(c, t, rows, tf_gu_width(t));
     b->dqkv = tf_take_act(c, t, rows, tf_qkv_width(t));
     if (!b->s->layers[0].gu) b->tmp = tf_take_temp(c, t, b->n);
 }
@@ -206,9 +206,10 @@ static void head_rows_back(backward *b, int i, int n) {
     k->norm_back(k, &(k_norm_back){.n = n,
                                    .d = t->d,
                                    .eps = t->eps,
+                                   .center = t->center,
                                    .x = b->s->x_final,
                                    .rows = rows,
-                                   .w = t->norm,
+                                   .w = tf_head_affine(t).w,
                                    .dy = b->dh,
                                    .dx = b->unit + size(i, t->d)});
 }
@@ -231,6 +232,7 @@ static void norm_back(backward *b, int n, const float *x, const float *w) {
     t->base.k->norm_back(t->base.k, &(k_norm_back){.n = n,
                                                    .d = t->d,
                                                    .eps = t->eps,
+                                                   .center = t->center,
                                                    .x = x,
                                                    .rows = tf_index_at(t, b->rows),
                                                    .w = w,
@@ -242,46 +244,81 @@ static void norm_back(backward *b, int n, const float *x, const float *w) {
 
 /* Gate and up of A's rows when the pass did not keep them, and which of their rows belongs to which of dm's.
  */
-static const k_act *gate_and_up(backward *b, const tf_layer *w, const tf_acts *saved, const int **rows) {
+static const k_act *gate_and_up(backward *b, int l, const int **rows) {
     transformer *t = b->t;
     kernels *k = t->base.k;
+    const tf_acts *saved = &b->s->layers[l];
     *rows = tf_index_at(t, b->rows);
     if (saved->gu) return saved->gu;
-    k->norm(k, &(k_norm){.n = b->n,
-                         .d = t->d,
-                         .eps = t->eps,
-                         .x = saved->x2,
-                         .rows = *rows,
-                         .w = w->mlp_norm,
-                         .h = b->tmp.h});
-    k->linear(k, b->tmp.gu, b->tmp.h, b->n, &w->gu);
+    k_norm norm = tf_norm(t, b->n, tf_mlp_affine(t, l));
+    norm.x = saved->x2, norm.rows = *rows, norm.h = b->tmp.h;
+    k->norm(k, &norm);
+    k->linear(k, b->tmp.gu, b->tmp.h, b->n, &t->layers[l].gu);
     *rows = NULL;
     return b->tmp.gu;
 }
 
+/* The gradient of a branch's output: dx as activations, gated where branches are. */
+static const k_act *branch(backward *b, const float *gate, int n) {
+    kernels *k = b->t->base.k;
+    if (gate) k->gate(k, b->dx_act, b->dx, gate, n, b->t->d);
+    return b->dx_act;
+}
+
+/* Through what stands between the MLP's products. Without rows, A's rows of `gu` stand once for all seeds. */
+static void middle_back(backward *b, const k_act *gu, const int *rows, int seeds) {
+    const transformer *t = b->t;
+    kernels *k = t->base.k;
+    void (*back)(kernels *, k_act *, const k_act *, const k_act *, const int *, int, int) =
+        t->gelu ? k->gelu_back : k->swiglu_back;
+    for (int s = 0; s < (rows ? 1 : seeds); s++) {
+        k_act *to = k_act_at(k, b->dgu, size(s * b->n, tf_gu_width(t)));
+        back(k, to, k_act_at(k, b->dm, size(s * b->n, t->f)), gu, rows, rows ? seeds * b->n : b->n, t->f);
+    }
+}
+
 /* dx: from the gradient of the layer's output to that of x2. */
-static void mlp_back(backward *b, const tf_layer *w, const tf_acts *saved, int seeds) {
+static void mlp_back(backward *b, int l, int seeds) {
     transformer *t = b->t;
     kernels *k = t->base.k;
+    const tf_layer *w = &t->layers[l];
+    tf_affine affine = tf_mlp_affine(t, l);
     int n = seeds * b->n;
     const int *rows;
-    const k_act *gu = gate_and_up(b, w, saved, &rows);
-    k->linear_back(k, b->dm, b->dx_act, n, &w->down, b->c);
-    for (int s = 0; s < (rows ? 1 : seeds); s++) { /* without rows, A's rows stand once for all seeds */
-        size_t from = size(s * b->n, t->f);
-        k->swiglu_back(k, k_act_at(k, b->dgu, 2 * from), k_act_at(k, b->dm, from), gu, rows, rows ? n : b->n,
-                       t->f);
-    }
+    const k_act *gu = gate_and_up(b, l, &rows);
+    k->linear_back(k, b->dm, branch(b, affine.gate, n), n, &w->down, b->c);
+    middle_back(b, gu, rows, seeds);
     k->linear_back(k, b->dn, b->dgu, n, &w->gu, b->c);
-    norm_back(b, n, saved->x2, w->mlp_norm);
+    norm_back(b, n, b->s->layers[l].x2, affine.w);
+}
+
+/* dqkv: from the gradient of the attention's input to that of the product before it. */
+static void heads_back(backward *b, int l, int n) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    k->rope(k, b->dqkv, tf_qkv_width(t), tf_index_at(t, b->pos), n, t->H + t->KV, t->hd, t->rope.data,
+            t->rope_how | K_ROPE_INVERSE);
+    if (!t->layers[l].head_norm) return;
+    k->head_norm_back(k, &(k_head_norm_back){.n = n,
+                                             .ld = tf_qkv_width(t),
+                                             .heads = t->H + t->KV,
+                                             .hd = t->hd,
+                                             .eps = t->eps,
+                                             .w = t->layers[l].head_norm,
+                                             .dx = b->dqkv,
+                                             .raw = b->s->layers[l].raw,
+                                             .rows = tf_index_at(t, b->rows)});
 }
 
 /* dx: from the gradient of x2 to that of the layer's input. */
-static void attn_back(backward *b, const tf_layer *w, const tf_acts *saved, int seeds) {
+static void attn_back(backward *b, int l, int seeds) {
     transformer *t = b->t;
     kernels *k = t->base.k;
+    const tf_acts *saved = &b->s->layers[l];
+    const tf_layer *w = &t->layers[l];
+    tf_affine affine = tf_attn_affine(t, l);
     int n = seeds * b->n;
-    k->linear_back(k, b->dn, b->dx_act, n, &w->o, b->c); /* now the gradient of o */
+    k->linear_back(k, b->dn, branch(b, affine.gate, n), n, &w->o, b->c); /* now the gradient of o */
     k->attention_back(k,
                       &(k_attn_back){.n = b->n,
                                      .seeds = seeds,
@@ -298,9 +335,9 @@ static void attn_back(backward *b, const tf_layer *w, const tf_acts *saved, int 
                                      .do_ = b->dn,
                                      .dqkv = b->dqkv},
                       b->c);
-    k->rope(k, b->dqkv, tf_qkv_width(t), tf_index_at(t, b->pos), n, t->H + t->KV, t->hd, t->rope.data, true);
+    heads_back(b, l, n);
     k->linear_back(k, b->dn, b->dqkv, n, &w->qkv, b->c);
-    norm_back(b, n, saved->x, w->attn_norm);
+    norm_back(b, n, saved->x, affine.w);
 }
 
 /* ---- seeds ---- */
@@ -347,8 +384,8 @@ static int run_chunk(backward *b, int seed, int seeds, float *grads, err *e) {
     int rc = plant(b, seed, seeds, e);
     for (int l = t->L - 1; l >= 0 && !rc; l--) {
         if ((rc = tf_check_cancel(b->q->cancel, e))) break;
-        mlp_back(b, &t->layers[l], &b->s->layers[l], seeds);
-        attn_back(b, &t->layers[l], &b->s->layers[l], seeds);
+        mlp_back(b, l, seeds);
+        attn_back(b, l, seeds);
     }
     return rc ? rc : harvest(b, seed, seeds, grads, e);
 }
@@ -377,6 +414,7 @@ int tf_backward(denoiser *d, const pass *p, const backward_req *q, float *grads,
         return 0;
     }
     if (!rc) rc = reserve(&b, e);
+    if (!rc) rc = tf_set_noise(b.t, b.s->sigma, e);
     if (!rc) rc = head_back(&b, e);
     for (int s = 0; !rc && s < q->n_seeds; s += b.seeds) {
         int left = q->n_seeds - s;

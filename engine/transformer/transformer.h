@@ -1,21 +1,27 @@
 /* transformer.h - private to the engine's transformer: weights, saved activations, layer pieces.
  *
- * A pre-norm transformer with SwiGLU, half-split RoPE, grouped keys and no attention mask.
- * Sequences of a batch are packed into one matrix of rows; only attention knows where one ends.
- * "Row" here is a network row; denoiser_emit() maps positions to the rows that predict them.
+ * A pre-norm transformer with RoPE, grouped keys and no attention mask. The Llama family (LLaDA, Dream, Qwen)
+ * has RMS norms and SwiGLU, perhaps with norms of query and key heads; the DiT family (MDLM) has layer norms
+ * whose scale, shift and gate depend on the noise level, and GELU. Sequences of a batch are packed into one
+ * matrix of rows; only attention knows where one ends. "Row" here is a network row; denoiser_emit() maps
+ * positions to the rows that predict them.
  *
  * All arithmetic goes through the operations of `kernels`, and all arrays they touch are device
  * memory, so that one text serves every device. The residual stream and its gradient are float32;
  * what enters and leaves products are activations (k_act).
  *
- *   transformer.c             rows through a layer, workspace; shared by the passes below
- *   transformer_load.c        checkpoint to weights, by a table of layouts
- *   synthetic.c               random weights in place of a checkpoint's
- *   transformer_device.c      which device, whether it fits, weights onto it
- *   transformer_forward.c     logits, and what a kept pass saves
- *   transformer_backward.c    gradients on the active rows alone
- *   transformer_restricted.c  row-restricted lookahead
- *   transformer_attention.c   attention probabilities of one row
+ *   load.c, loader.h  a checkpoint becomes a transformer:
+ *   layouts.c           how each kind names its settings and tensors
+ *   sizes.c             config.json or metadata into sizes
+ *   bind.c              tensors into weights, checked
+ *   synthetic.c       random weights in place of a checkpoint's
+ *   device.c          which device, whether it fits, weights onto it
+ *   layer.c           rows through a layer, workspace; shared by the passes below
+ *   dit.c             scale, shift and gate of a DiT's norms
+ *   forward.c         logits, and what a kept pass saves
+ *   backward.c        gradients on the active rows alone
+ *   restricted.c      row-restricted lookahead
+ *   attention.c       attention probabilities of one row
  */
 #ifndef TABES_TRANSFORMER_H
 #define TABES_TRANSFORMER_H
@@ -27,22 +33,35 @@
 #include "engine/formats/shards.h"
 
 typedef struct tf_layer {
-    k_weight qkv, o, gu, down; /* gu: gate above up */
+    k_weight qkv, o, gu, down; /* gu: gate above up, or of a DiT the one product before GELU */
     const float *attn_norm, *mlp_norm;
+    const float *head_norm; /* [H+KV][hd] of query and key heads, or NULL */
 } tf_layer;
+
+typedef struct tf_dit tf_dit; /* dit.c */
+
+/* What a norm's result is multiplied with, what is added, and what multiplies the branch that it leads. */
+typedef struct tf_affine {
+    const float *w, *b, *gate; /* device memory; b and gate may be NULL */
+} tf_affine;
 
 typedef struct transformer {
     denoiser base; /* first */
     bool forked;   /* weights belong to another transformer */
     arena mem;
-    shards *files;     /* NULL once all weights have been copied, or when there is no file */
-    size_t n_elements; /* of all weights */
+    shards *files;      /* NULL once all weights have been copied, or when there is no file */
+    size_t n_elements;  /* of weights that become activations' type on a device */
+    size_t block_bytes; /* of those that stay in blocks */
     int d, L, H, KV, hd, f, V;
     float eps, embed_scale, logit_scale; /* scales are 1 unless the checkpoint asks */
     double theta;
     k_weight embed, head; /* embed keeps its host part, for tf_embedding */
     const float *norm;
     tf_layer *layers;
+    bool center, gelu; /* layer norms rather than RMS; GELU rather than SwiGLU */
+    bool head_norms;   /* layers have a head_norm */
+    unsigned rope_how; /* K_ROPE_PAIRS or 0 */
+    tf_dit *dit;       /* or NULL */
     /* of the request being served: */
     buffer work;
     buffer index;  /* int32 arrays of the request, see tf_index */
@@ -50,15 +69,17 @@ typedef struct transformer {
     buffer bad_room;
     buffer rope; /* table of positions [0, rope_rows) */
     int rope_rows;
+    buffer affine; /* a DiT's scales, shifts and gates at noise level `sigma` */
+    double sigma;
     size_t gu_limit; /* bytes of gate and up that a kept pass may keep */
 } transformer;
 
-/* A layer's activations for some rows: x input, qkv after rotation, o attention output before its
- * projection, lse [H] per row, x2 after attention's residual, gu the MLP's gate and up (or NULL: then the
- * backward computes them again). */
+/* A layer's activations for some rows: x input, qkv after rotation, raw queries and keys before their norm
+ * (or NULL), o attention output before its projection, lse [H] per row, x2 after attention's residual, gu the
+ * MLP's gate and up (or NULL: then the backward computes them again). */
 typedef struct tf_acts {
     float *x, *x2, *lse;
-    k_act *qkv, *o, *gu;
+    k_act *qkv, *raw, *o, *gu;
 } tf_acts;
 
 /* Room for the inside of a layer: h a norm's output [n][d], y a product's [n][d], m the MLP's [n][f]. */
@@ -72,6 +93,7 @@ typedef struct tf_saved {
     int *first;
     tf_acts *layers;
     float *x_final; /* [unique rows of the pass][d] the last layer's output */
+    double sigma;   /* noise level of the pass */
     buffer room;    /* all of the above lie here */
     size_t cap_first, cap_layers;
 } tf_saved;
@@ -114,9 +136,31 @@ static inline int tf_qkv_width(const transformer *t) {
     return tf_q_width(t) + 2 * tf_kv_width(t);
 }
 
+/* What the MLP's first product gives for a row. */
+static inline int tf_gu_width(const transformer *t) {
+    return t->gelu ? t->f : 2 * t->f;
+}
+
+/* ---- norms ---- */
+
+tf_affine tf_attn_affine(const transformer *t, int layer);
+tf_affine tf_mlp_affine(const transformer *t, int layer);
+tf_affine tf_head_affine(const transformer *t);
+
+/* A norm of n rows with what the model says of norms filled in. */
+k_norm tf_norm(const transformer *t, int n, tf_affine a);
+
+/* The noise level that a request is at: 0 for models that take no time, and for all that are not told; else
+ * -ln(1 - (1-1e-3)·m/N) for m masks of the N tokens of the first sequence (MDLM, log-linear noise). */
+double tf_noise(const transformer *t, const forward_req *q);
+/* Makes the affines those of that level; nothing to do for a model without a DiT's. */
+int tf_set_noise(transformer *t, double sigma, err *e) MUST_CHECK;
+
 float *tf_take_floats(tf_carve *c, size_t rows, int width);
 k_act *tf_take_act(tf_carve *c, const transformer *t, size_t rows, int width);
-tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n, bool gu);
+/* What of a layer is kept besides what the layers after it need. */
+enum { TF_KEEP_RAW = 1, TF_KEEP_GU = 2 };
+tf_acts tf_take_acts(tf_carve *c, const transformer *t, int n, unsigned keep);
 tf_temp tf_take_temp(tf_carve *c, const transformer *t, int n);
 
 /* Whether a kept pass of n rows also keeps gate and up: a third of the backward's products, for 2f

@@ -11,7 +11,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
-#include "engine/transformer.h"
+#include "engine/transformer/transformer.h"
 
 const synthetic_shape synthetic_shapes[] = {
     {"llada-8b", 4096, 32, 32, 32, 12288, 126464, 4096, 5e5, 1e-5, false, false, false, K_BF16, 1},

@@ -1,4 +1,4 @@
-/* tokenizer_split.c - the pre-tokenizer: a text becomes a list of pieces, and each step splits every piece
+/* split.c - the pre-tokenizer: a text becomes a list of pieces, and each step splits every piece
  * further.
  *
  * Patterns were written for Oniguruma with Unicode on. PCRE2 with UTF and UCP reads them the same way but for
@@ -13,7 +13,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
-#include "engine/tokenizer_impl.h"
+#include "engine/tokenizer/impl.h"
 
 enum { MATCH_STEPS = 5000000, MATCH_SECONDS = 60, MATCH_KIBIBYTES = 65536, PATTERN_MAX_BYTES = 65536 };
 

@@ -1,4 +1,4 @@
-/* tokenizer.c - text to ids and back.
+/* encode.c - text to ids and back.
  *
  * The order of encoding: added tokens that are matched in raw text, normalisation of what lies between, added
  * tokens that are matched in normalised text, pre-tokens, merging. `<mask>` joins the first kind. The text
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "engine/tokenizer_impl.h"
+#include "engine/tokenizer/impl.h"
 
 static const char mask_word[] = "<mask>";
 enum { MASK_WORD_LEN = (int)sizeof mask_word - 1 };

@@ -1,4 +1,4 @@
-/* transformer_restricted.c - row-restricted lookahead: the rows of each case are recomputed with an
+/* restricted.c - row-restricted lookahead: the rows of each case are recomputed with an
  * embedding injected, all other rows keep the keys and values of the kept pass.
  *
  * The cases' rows are stacked, so that linear layers see one tall matrix. In attention each case is a span
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "engine/transformer.h"
+#include "engine/transformer/transformer.h"
 
 typedef struct restricted {
     transformer *t;
@@ -141,7 +141,7 @@ static void index_ends(restricted *r) {
 static void carve(restricted *r, tf_carve *c) {
     const transformer *t = r->t;
     size_t heads = (size_t)r->head_most;
-    r->acts = tf_take_acts(c, t, r->rows, false);
+    r->acts = tf_take_acts(c, t, r->rows, 0);
     r->tmp = tf_take_temp(c, t, r->rows);
     r->vectors = tf_take_floats(c, (size_t)(r->to - r->from), t->d);
     r->logits = tf_take_floats(c, heads, t->V);
@@ -186,14 +186,10 @@ static int stack(restricted *r, err *e) {
 static int entropies_of(restricted *r, int i, int n, k_row_stats *host, double *out, err *e) {
     transformer *t = r->t;
     kernels *k = t->base.k;
-    k->norm(k, &(k_norm){.n = n,
-                         .d = t->d,
-                         .eps = t->eps,
-                         .x = r->acts.x2,
-                         .y = r->tmp.y,
-                         .rows = tf_index_at(t, r->want + (size_t)i),
-                         .w = t->norm,
-                         .h = r->head_x});
+    k_norm norm = tf_norm(t, n, tf_head_affine(t));
+    norm.x = r->acts.x2, norm.y = r->tmp.y, norm.gate = tf_mlp_affine(t, t->L - 1).gate;
+    norm.rows = tf_index_at(t, r->want + (size_t)i), norm.h = r->head_x;
+    k->norm(k, &norm);
     tf_logits(t, r->head_x, r->logits, n);
     k->head_stats(k, r->stats, NULL, r->logits, n, t->V, t->base.info.mask_id);
     k->get(k, host, r->stats, (size_t)n * sizeof *host);
@@ -239,6 +235,7 @@ static int run_chunk(restricted *r, double *out, err *e) {
 int tf_restricted(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e) {
     restricted r = {.t = (transformer *)d, .p = p, .s = p->saved, .q = q};
     int rc = check(&r, e);
+    if (!rc) rc = tf_set_noise(r.t, r.s->sigma, e);
     while (!rc && r.to < q->n_cases) {
         next_chunk(&r);
         rc = run_chunk(&r, entropies, e);

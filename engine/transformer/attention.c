@@ -1,4 +1,4 @@
-/* transformer_attention.c - attention probabilities of one row of a kept pass.
+/* attention.c - attention probabilities of one row of a kept pass.
  *
  * A kept pass has every layer's queries and keys as the attention read them: with biases, and rotated. One
  * row needs little of them, so they are brought to the host, some rows at a time, and the softmax is taken
@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "engine/transformer.h"
+#include "engine/transformer/transformer.h"
 
 enum { CHUNK_FLOATS = 1 << 18 };
 
