@@ -12,6 +12,7 @@ S sums, over the masked positions, the entropy of the row that predicts each (qw
 max(p-1, 0)), the mask token left out of the softmax; grad is dS/d(input embeddings) by autograd. All in float32; the
 same in float64 must agree closely, or nothing is written.
 """
+
 import copy
 import json
 import math
@@ -23,21 +24,53 @@ import transformers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VOCAB, MASK = 40, 37
-COMMON = dict(vocab_size=VOCAB, hidden_size=48, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-              intermediate_size=80, max_position_embeddings=128, attention_dropout=0.0, bos_token_id=38, eos_token_id=39,
-              pad_token_id=39, attn_implementation="eager")
+COMMON = dict(
+    vocab_size=VOCAB,
+    hidden_size=48,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    intermediate_size=80,
+    max_position_embeddings=128,
+    attention_dropout=0.0,
+    bos_token_id=38,
+    eos_token_id=39,
+    pad_token_id=39,
+    attn_implementation="eager",
+)
 # The forms a checkpoint comes in are spread over the three: the head is the embedding or a matrix of its own; one file
 # or shards with an index; rope_theta within rope_parameters, as this version writes it, or at the top, as published.
 KINDS = {
-    "llama": dict(classes=("LlamaConfig", "LlamaForCausalLM"), seed=11, model_type="a2d-llama", shifted=False,
-                  theta=500000.0, theta_on_top=False, shard="10MB",
-                  config=dict(rms_norm_eps=1e-5, tie_word_embeddings=False)),
-    "qwen2": dict(classes=("Qwen2Config", "Qwen2ForCausalLM"), seed=12, model_type="qwen2", shifted=True,
-                  theta=1000000.0, theta_on_top=True, shard="48KB",
-                  config=dict(rms_norm_eps=1e-6, tie_word_embeddings=True, num_attention_heads=6)),
-    "qwen3": dict(classes=("Qwen3Config", "Qwen3ForCausalLM"), seed=13, model_type="a2d-qwen3", shifted=False,
-                  theta=1000000.0, theta_on_top=True, shard="10MB",
-                  config=dict(rms_norm_eps=1e-6, tie_word_embeddings=False, head_dim=16)),
+    "llama": dict(
+        classes=("LlamaConfig", "LlamaForCausalLM"),
+        seed=11,
+        model_type="a2d-llama",
+        shifted=False,
+        theta=500000.0,
+        theta_on_top=False,
+        shard="10MB",
+        config=dict(rms_norm_eps=1e-5, tie_word_embeddings=False),
+    ),
+    "qwen2": dict(
+        classes=("Qwen2Config", "Qwen2ForCausalLM"),
+        seed=12,
+        model_type="qwen2",
+        shifted=True,
+        theta=1000000.0,
+        theta_on_top=True,
+        shard="48KB",
+        config=dict(rms_norm_eps=1e-6, tie_word_embeddings=True, num_attention_heads=6),
+    ),
+    "qwen3": dict(
+        classes=("Qwen3Config", "Qwen3ForCausalLM"),
+        seed=13,
+        model_type="a2d-qwen3",
+        shifted=False,
+        theta=1000000.0,
+        theta_on_top=True,
+        shard="10MB",
+        config=dict(rms_norm_eps=1e-6, tie_word_embeddings=False, head_dim=16),
+    ),
 }
 
 
@@ -91,7 +124,7 @@ def check_bidirectional(m, tokens):
 def some_tokens(g, n, k, fixed=()):
     x = [t if t < MASK else t + 1 for t in torch.randint(0, VOCAB - 1, (n,), generator=g).tolist()]
     at = [p for p in torch.randperm(n, generator=g).tolist() if p not in fixed]
-    for p in list(fixed) + at[:k - len(fixed)]:
+    for p in list(fixed) + at[: k - len(fixed)]:
         x[p] = MASK
     return x
 
@@ -122,11 +155,15 @@ def write(name, kind):
     for tokens in (some_tokens(g, 7, 3), some_tokens(g, 15, 8, (0, 1)), some_tokens(g, 24, 17)):
         change = check_bidirectional(m, tokens)
         z, total, grad = compute(m, tokens, kind["shifted"])
-        off = [((a - b).abs().max() / b.abs().max()).item()
-               for a, b in zip((z, total, grad), compute(exact, tokens, kind["shifted"]))]
+        off = [
+            ((a - b).abs().max() / b.abs().max()).item()
+            for a, b in zip((z, total, grad), compute(exact, tokens, kind["shifted"]))
+        ]
         assert max(off) < 1e-4, off
-        print(f"{name}: {len(tokens)} tokens: the last one moves row 0 by {change:.2f}; float64 differs by",
-              " ".join(f"{o:.1e}" for o in off))
+        print(
+            f"{name}: {len(tokens)} tokens: the last one moves row 0 by {change:.2f}; float64 differs by",
+            " ".join(f"{o:.1e}" for o in off),
+        )
         cases.append(dict(tokens=tokens, logits=z.tolist(), entropy_sum=total.item(), grad=grad.tolist()))
     short = lambda v: [short(x) for x in v] if isinstance(v, list) else v if isinstance(v, int) else float(f"{v:.9g}")
     with open(os.path.join(folder, "expected.json"), "w") as f:
