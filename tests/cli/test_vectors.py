@@ -17,7 +17,7 @@ from support import Checks, tabes
 
 VECTORS = "tests/vectors"
 DEVICE = ["--device", os.environ["TABES_DEVICE"], "--precision", "f32"] if "TABES_DEVICE" in os.environ else []
-NAMES = ("llada", "llada-gqa", "dream")
+NAMES = ("llada", "llada-gqa", "dream", "qwen3", "mdlm")
 EXACT = ("tokens", "masked", "candidates", "argmax", "rho", "budget")
 LISTS = ("entropy", "confidence", "margin", "gate", "delta_e_norm", "self_row_local", "reduction_soft",
          "reduction_hard_expected")
