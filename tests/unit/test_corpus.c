@@ -149,10 +149,11 @@ static void check_invalid(const tokenizer *t) {
         char bytes[64], where[32];
         size_t n = 0;
         const char *p = l.at[i];
-        for (unsigned byte; *p != ' '; p += 2) {
-            assert_true(n < sizeof bytes && sscanf(p, "%2x", &byte) == 1);
+        for (unsigned byte; *p != ' ' && n < sizeof bytes; p += 2) {
+            assert_true(sscanf(p, "%2x", &byte) == 1);
             bytes[n++] = (char)byte;
         }
+        assert_true(*p == ' ');
         snprintf(where, sizeof where, "byte %s", p + 1);
         int32_t *ids;
         int n_ids;
