@@ -12,8 +12,9 @@
 
 #include "engine/tokenizer/impl.h"
 
-static const char mask_word[] = "<mask>";
-enum { MASK_WORD_LEN = (int)sizeof mask_word - 1 };
+/* <mask>, or <mask:N> for N of them. */
+static const char mask_word[] = "<mask";
+enum { MASK_WORD_LEN = (int)sizeof mask_word - 1, MASK_DIGITS = 6 };
 
 /* One call of tokenizer_encode. */
 typedef struct encoder {
@@ -64,7 +65,22 @@ static int encode_plain(encoder *c, span at) {
 typedef struct hit {
     size_t from, to;
     int32_t id;
+    int times;
 } hit;
+
+/* Length of the mask marker at s, or 0; *times is how many masks it stands for. */
+static size_t mask_marker(const char *s, size_t left, int *times) {
+    if (left <= MASK_WORD_LEN || memcmp(s, mask_word, MASK_WORD_LEN)) return 0;
+    size_t at = MASK_WORD_LEN, digits = 0;
+    *times = 1;
+    if (s[at] == ':') {
+        for (*times = 0, at++; at < left && digits <= MASK_DIGITS && s[at] >= '0' && s[at] <= '9';
+             at++, digits++)
+            *times = 10 * *times + (s[at] - '0');
+        if (!digits || digits > MASK_DIGITS) return 0;
+    }
+    return at < left && s[at] == '>' ? at + 1 : 0;
+}
 
 static bool is_single_word(const span *at, size_t from, size_t to) {
     int32_t cp;
@@ -94,20 +110,20 @@ static void strip_spaces(const span *at, const added_token *a, size_t from, hit 
 static bool hit_at(const encoder *c, const span *at, bool normalized, size_t from, size_t i, hit *h) {
     const char *s = at->s + i;
     size_t left = at->n - i;
-    bool mask =
-        !normalized && c->mask_id >= 0 && left >= MASK_WORD_LEN && !memcmp(s, mask_word, MASK_WORD_LEN);
+    int times = 1;
+    size_t mask = !normalized && c->mask_id >= 0 ? mask_marker(s, left, &times) : 0;
     unsigned char first = (unsigned char)s[0];
     for (int k = c->t->added_from[first]; k < c->t->added_from[first + 1]; k++) {
         const added_token *a = &c->t->added[k];
         if (a->normalized != normalized || a->len > left || memcmp(s, a->text, a->len)) continue;
-        if (mask && a->len <= MASK_WORD_LEN) break;
-        *h = (hit){i, i + a->len, a->id};
+        if (mask && a->len <= mask) break;
+        *h = (hit){i, i + a->len, a->id, 1};
         if (a->single_word && !is_single_word(at, h->from, h->to)) return false;
         strip_spaces(at, a, from, h);
         return true;
     }
-    if (mask) *h = (hit){i, i + MASK_WORD_LEN, c->mask_id};
-    return mask;
+    if (mask) *h = (hit){i, i + mask, c->mask_id, times};
+    return mask > 0;
 }
 
 typedef int (*span_fn)(encoder *c, span at);
@@ -124,7 +140,9 @@ static int split_added(encoder *c, span at, bool normalized, span_fn next) {
         span before = {at.s + from, h.from - from, at.offset + (at.moved ? 0 : from), at.moved};
         int rc = before.n ? next(c, before) : 0;
         if (rc) return rc;
-        if (!id_list_add(&c->ids, h.id)) return no_memory(c);
+        for (int k = 0; k < h.times; k++) {
+            if (!id_list_add(&c->ids, h.id)) return no_memory(c);
+        }
         from = i = h.to;
     }
     span rest = {at.s + from, at.n - from, at.offset + (at.moved ? 0 : from), at.moved};

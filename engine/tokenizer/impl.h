@@ -1,6 +1,8 @@
 /* impl.h - what the tokenizer's files share; private to engine/tokenizer/.
  *
- *     load.c   tokenizer.json -> struct tokenizer
+ *     open.c   which files there are
+ *     from_merges.c, from_gguf.c  other forms of a tokenizer in the form of tokenizer.json
+ *     build.c  tokenizer.json -> struct tokenizer
  *     vocab.c  text -> id and (left, right) -> merge, both open addressing
  *     bytes.c  the byte-level alphabet and questions about characters
  *     split.c  a text into pre-tokens
@@ -14,6 +16,30 @@
 #include "engine/tokenizer.h"
 
 struct pcre2_real_code_8;
+struct cJSON;
+struct gguf;
+
+/* Reading files ------------------------------------------------------------ */
+
+/* What the rest of the tokenizer is made from; *t has its path and is otherwise zero. */
+int tokenizer_build(tokenizer *t, const struct cJSON *root, err *e) MUST_CHECK;
+
+/* DIR/NAME as JSON; ERR_NOT_FOUND when it is not there. *path, if wanted, is malloc'd. */
+int tokenizer_read_json(struct cJSON **out, char **path, const char *dir, const char *name,
+                        err *e) MUST_CHECK;
+/* DIR/NAME as text, likewise. */
+int tokenizer_read_text(strbuf *out, char **path, const char *dir, const char *name, err *e) MUST_CHECK;
+
+/* DIR/vocab.json and merges.txt (with added_tokens.json, and tokenizer_config.json as `settings` or NULL) in
+ * the form of tokenizer.json. */
+int tokenizer_from_merges(struct cJSON **out, const char *dir, const struct cJSON *settings,
+                          err *e) MUST_CHECK;
+/* A GGUF file's tokenizer.ggml.* in that form; ERR_NOT_FOUND when it has none. */
+int tokenizer_from_gguf(struct cJSON **out, const struct gguf *g, err *e) MUST_CHECK;
+
+/* Pieces of that form. `pattern` is "G", "Q" or "B" (docs/formats.md); NULL when memory is short. */
+struct cJSON *tokenizer_pre_tokenizer(const char *pattern, bool prefix_space);
+struct cJSON *tokenizer_added(const char *text, int32_t id, bool special, bool normalized);
 
 /* Ids up to this are accepted; the largest published vocabularies have about 260 thousand. */
 enum { TOKENIZER_MAX_ID = 1 << 22, TOKENIZER_MAX_ADDED = 1 << 16, TOKENIZER_MAX_STEPS = 16 };
@@ -148,6 +174,10 @@ struct tokenizer {
 
     int32_t *prefix, *suffix; /* what the post-processor puts around a text */
     int n_prefix, n_suffix;
+
+    const char *source; /* "tokenizer.json", ... */
+    int32_t mask_id;    /* of the mask token that the settings name, or -1 */
+    char *chat;         /* chat template as the files have it, or NULL */
 };
 
 /* Scratch memory of the merging, reused from one pre-token to the next. Zeroed storage is valid. */

@@ -1,5 +1,4 @@
-/* load.c - tokenizer.json into a tokenizer: what is not understood is refused by name, never
- * guessed.
+/* build.c - tokenizer.json into a tokenizer: what is not understood is refused by name, never guessed.
  *
  * cJSON does the syntax. Everything after it is hostile until checked: ids are bounded and unique, merges
  * must name tokens, and a file that relies on a feature we lack is an error rather than a wrong encoding.
@@ -13,8 +12,6 @@
 
 #include "engine/base/mem.h"
 #include "engine/tokenizer/impl.h"
-
-enum { TOKENIZER_MAX_BYTES = 128 << 20 };
 
 typedef struct loader {
     tokenizer *t;
@@ -442,7 +439,8 @@ static int read_post_processor(loader *l, const cJSON *p, int depth) {
 
 /* The whole file ------------------------------------------------------- */
 
-static int read_root(loader *l, const cJSON *root) {
+int tokenizer_build(tokenizer *t, const cJSON *root, err *e) {
+    loader it = {t, e}, *l = &it;
     const cJSON *m = get(root, "model"), *added = get(root, "added_tokens");
     bool bytes = false;
     if (!cJSON_IsObject(root)) return err_set(l->e, ERR_BAD_FORMAT, "%s: not a JSON object", l->t->path);
@@ -459,43 +457,11 @@ static int read_root(loader *l, const cJSON *root) {
     return rc;
 }
 
-int tokenizer_load(tokenizer **out, const char *dir, err *e) {
-    *out = NULL;
-    tokenizer *t = mem_new(1, sizeof *t);
-    if (!t) return err_set(e, ERR_NO_MEMORY, "out of memory");
-    strbuf text = {0}, path;
-    cJSON *root = NULL;
-    strbuf_init(&path, PATH_MAX);
-    strbuf_printf(&path, "%s/tokenizer.json", dir);
-    int rc = 0;
-    t->path = strbuf_take(&path, NULL);
-    if (!t->path) rc = err_set(e, ERR_BAD_ARGUMENT, "%.60s...: path too long", dir);
-    if (!rc) rc = strbuf_read_file(&text, t->path, TOKENIZER_MAX_BYTES, e);
-    if (!rc) {
-        loader l = {t, e};
-        const char *end = NULL;
-        root = cJSON_ParseWithLengthOpts(text.data, text.len, &end, false);
-        if (root) {
-            rc = read_root(&l, root);
-        } else {
-            rc = err_set(e, ERR_BAD_FORMAT, "%s: not valid JSON near byte %zu", t->path,
-                         end ? (size_t)(end - text.data) : 0);
-        }
-    }
-    cJSON_Delete(root);
-    strbuf_release(&text);
-    if (rc) {
-        tokenizer_close(t);
-        return rc;
-    }
-    *out = t;
-    return 0;
-}
-
 void tokenizer_close(tokenizer *t) {
     if (!t) return;
     for (int i = 0; i < t->n_steps; i++) split_release(&t->steps[i]);
     free(t->path);
+    free(t->chat);
     free(t->tokens);
     free(t->vocab.slots);
     free(t->merges.slots);
