@@ -10,12 +10,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "cli/upload.h"
 #include "engine/base/mem.h"
 
-enum { MAX_OPTIONS = 192, MAX_SPELLING = 48, PROMPT_MAX_BYTES = 4 << 20 };
+enum { MAX_OPTIONS = 192, MAX_SPELLING = 48 };
 
 typedef enum option_kind { OPT_SHARED, OPT_EXTRA, OPT_PARAM, OPT_PARAM_OFF } option_kind;
 
@@ -25,10 +23,17 @@ typedef enum shared_id {
     SHARED_THREADS,
     SHARED_DEVICE,
     SHARED_PRECISION,
+    SHARED_TOKENIZER,
+    SHARED_MASK_ID,
+    SHARED_SHIFT,
+    SHARED_NO_SHIFT,
     SHARED_PROMPT,
     SHARED_PROMPT_FILE,
     SHARED_PROMPT_TOKENS,
     SHARED_LENGTH,
+    SHARED_TEMPLATE,
+    SHARED_SYSTEM,
+    SHARED_RAW,
     SHARED_POLICY,
     SHARED_POLICIES,
     SHARED_SEED,
@@ -49,10 +54,17 @@ static const shared_option shared_options[] = {
     [SHARED_THREADS] = {"threads", 0, true, CLI_MODEL},
     [SHARED_DEVICE] = {"device", 0, true, CLI_MODEL},
     [SHARED_PRECISION] = {"precision", 0, true, CLI_MODEL},
+    [SHARED_TOKENIZER] = {"tokenizer", 0, true, CLI_MODEL},
+    [SHARED_MASK_ID] = {"mask-id", 0, true, CLI_MODEL},
+    [SHARED_SHIFT] = {"shift", 0, false, CLI_MODEL},
+    [SHARED_NO_SHIFT] = {"no-shift", 0, false, CLI_MODEL},
     [SHARED_PROMPT] = {"prompt", 'p', true, CLI_PROMPT},
     [SHARED_PROMPT_FILE] = {"prompt-file", 0, true, CLI_PROMPT},
     [SHARED_PROMPT_TOKENS] = {"prompt-tokens", 0, true, CLI_PROMPT},
     [SHARED_LENGTH] = {"length", 0, true, CLI_PROMPT},
+    [SHARED_TEMPLATE] = {"template", 0, true, CLI_PROMPT},
+    [SHARED_SYSTEM] = {"system", 0, true, CLI_PROMPT},
+    [SHARED_RAW] = {"raw", 0, false, CLI_PROMPT},
     [SHARED_POLICY] = {"policy", 0, true, CLI_POLICY},
     [SHARED_POLICIES] = {"policies", 0, true, CLI_POLICIES},
     [SHARED_SEED] = {"seed", 0, true, CLI_SEED},
@@ -339,6 +351,27 @@ static int take_shared(cli_args *a, shared_id id, const char *value, err *e) {
     case SHARED_PRECISION:
         rc = set_precision(a, value, e);
         break;
+    case SHARED_TOKENIZER:
+        a->tokenizer = value;
+        break;
+    case SHARED_MASK_ID:
+        rc = cli_parse_int(value, "--mask-id", 0, INT32_MAX, &number, e);
+        a->mask_id = (int32_t)number;
+        a->mask_given = true;
+        break;
+    case SHARED_SHIFT:
+    case SHARED_NO_SHIFT:
+        a->shift = id == SHARED_SHIFT ? 1 : -1;
+        break;
+    case SHARED_TEMPLATE:
+        a->chat = value;
+        break;
+    case SHARED_SYSTEM:
+        a->briefing = value;
+        break;
+    case SHARED_RAW:
+        a->raw = true;
+        break;
     case SHARED_PROMPT:
         rc = set_prompt(a, &a->prompt, value, e);
         break;
@@ -387,7 +420,7 @@ static int take_option(cli_args *a, const option_table *t, const option_entry *o
 }
 
 /* Parameters of every chosen policy: defaults, the model's tuning, then what was given. */
-static int fill_policies(cli_args *a, const model_tuning *tuning, err *e) {
+int cli_fill_policies(cli_args *a, const model_tuning *tuning, err *e) {
     for (int i = 0; i < a->n_policies; i++)
         policy_defaults(a->policies[i].policy, tuning, &a->policies[i].params);
     for (int k = 0; k < a->n_settings; k++) {
@@ -442,7 +475,7 @@ static int parse_with(option_table *t, cli_args *a, unsigned groups, int argc, c
         if (!a->n_policies && a->default_policies && add_policies(a, a->default_policies, &e)) {
             return cli_usage_error(t->cmd, "%s", e.msg);
         }
-        if (a->n_policies && fill_policies(a, NULL, &e)) return cli_usage_error(t->cmd, "%s", e.msg);
+        if (a->n_policies && cli_fill_policies(a, NULL, &e)) return cli_usage_error(t->cmd, "%s", e.msg);
     }
     return -1;
 }
@@ -455,127 +488,4 @@ int cli_parse(cli_args *a, const command *c, unsigned groups, const cli_extra *e
     int rc = parse_with(t, a, groups, argc, argv);
     free(t);
     return rc;
-}
-
-/* Model and prompt ---------------------------------------------------- */
-
-int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size) {
-    char exe[4096];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    exe[n > 0 ? n : 0] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (slash) *slash = '\0';
-    const struct {
-        const char *root, *below;
-    } places[] = {{exe, "/../examples"},
-                  {exe, "/../share/tabes"},
-                  {TABES_SOURCE_DIR, "/examples"},
-                  {TABES_DATA_DIR, ""}};
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        int len = snprintf(buf, size, "%s%s/%s/%s", places[i].root, places[i].below, kind, name);
-        if (len > 0 && (size_t)len < size && access(buf, F_OK) == 0) return 0;
-    }
-    if (size) buf[0] = '\0';
-    return ERR_NOT_FOUND;
-}
-
-/* Rows that the passes of all policies will have, as far as the options tell before there is a tokenizer; 0:
- * they do not. */
-static int planned_rows(const cli_args *a) {
-    int length = a->length < 0 ? CLI_DEFAULT_LENGTH : a->length, n = 0;
-    for (const char *s = a->prompt_tokens; s && *s; s++) n += *s == ',';
-    return a->prompt_tokens ? (n + 1 + length) * (a->n_policies > 1 ? a->n_policies : 1) : 0;
-}
-
-/* The model on the device that was asked for. */
-static int open_on_device(const cli_args *a, model *m, const char *path, err *e) {
-    upload u;
-    const char *device = a->device ? a->device : "auto";
-    upload_begin(&u, strchr(device, ':') ? device : "cuda:0", a->quiet);
-    int rc = model_open(m, path,
-                        &(denoiser_opts){.device = device,
-                                         .precision = a->precision,
-                                         .progress = upload_progress,
-                                         .ctx = &u,
-                                         .plan_rows = planned_rows(a)},
-                        e);
-    upload_end(&u);
-    if (rc) return rc;
-    const char *note = denoiser_get_info(m->d)->device_note;
-    if (note[0] && !a->quiet) fprintf(stderr, "tabes: note: %s\n", note);
-    return 0;
-}
-
-int cli_open_model(cli_args *a, model *m, err *e) {
-    char path[4096];
-    const char *name = a->model ? a->model : "sudoku";
-    if (!*name)
-        return err_set(e, ERR_BAD_ARGUMENT,
-                       "-m: an empty name; give a checkpoint directory or a bundled model");
-    bool plain = !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..");
-    bool bundled = plain && (!a->model || access(name, F_OK) != 0);
-    if (!bundled || cli_bundled_path("models", name, path, sizeof path)) {
-        if (!a->model)
-            return err_set(e, ERR_NOT_FOUND, "the bundled model is not installed; name one with -m");
-        snprintf(path, sizeof path, "%s", name);
-    }
-    kernels_set_threads(a->threads);
-    int rc = open_on_device(a, m, path, e);
-    if (rc) return rc;
-    if (a->n_policies && (rc = fill_policies(a, &m->tuning, e))) model_close(m);
-    return rc;
-}
-
-bool cli_has_prompt(const cli_args *a) {
-    return a->prompt || a->prompt_file || a->prompt_tokens;
-}
-
-static int read_stdin(strbuf *b, err *e) {
-    char chunk[16384];
-    size_t n;
-    strbuf_init(b, PROMPT_MAX_BYTES);
-    while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0 && !b->failed) strbuf_add(b, chunk, n);
-    int rc = 0;
-    if (b->failed)
-        rc = err_set(e, ERR_BAD_ARGUMENT, "standard input: larger than %d bytes", PROMPT_MAX_BYTES);
-    if (ferror(stdin)) rc = err_set(e, ERR_IO, "standard input: %s", strerror(errno));
-    if (rc) strbuf_release(b);
-    return rc;
-}
-
-int cli_read_text(const char *path, strbuf *b, err *e) {
-    int rc = strcmp(path, "-") ? strbuf_read_file(b, path, PROMPT_MAX_BYTES, e) : read_stdin(b, e);
-    if (rc) return rc;
-    if (b->len && b->data[b->len - 1] == '\n') b->data[--b->len] = '\0';
-    return 0;
-}
-
-int cli_read_prompt(const cli_args *a, const model *m, int32_t **ids, int *n, err *e) {
-    *ids = NULL;
-    *n = 0;
-    if (a->prompt) return model_prompt(m, a->prompt, strlen(a->prompt), ids, n, e);
-    if (a->prompt_tokens) {
-        return cli_parse_ids(a->prompt_tokens, "--prompt-tokens", denoiser_get_info(m->d)->n_vocab, ids, n,
-                             e);
-    }
-    if (!a->prompt_file) {
-        return err_set(e, ERR_NOT_FOUND, "no prompt given; use --prompt, --prompt-file or --prompt-tokens");
-    }
-    strbuf text;
-    int rc = cli_read_text(a->prompt_file, &text, e);
-    if (rc) return rc;
-    rc = model_prompt(m, text.data, text.len, ids, n, e);
-    if (rc) err_prefix(e, "%s", strcmp(a->prompt_file, "-") ? a->prompt_file : "standard input");
-    strbuf_release(&text);
-    return rc;
-}
-
-int cli_length(const cli_args *a, const model *m, const int32_t *ids, int n) {
-    if (a->length >= 0) return a->length;
-    const denoiser_info *info = denoiser_get_info(m->d);
-    for (int i = 0; i < n; i++) {
-        if (ids[i] == info->mask_id) return 0;
-    }
-    int left = info->max_len > n ? info->max_len - n : 0;
-    return left < CLI_DEFAULT_LENGTH ? left : CLI_DEFAULT_LENGTH;
 }

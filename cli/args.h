@@ -23,12 +23,13 @@ enum { CLI_MAX_POLICIES = 4, CLI_MAX_SETTINGS = 64, CLI_MAX_OPERANDS = 64, CLI_D
 
 /* Groups of options. */
 enum {
-    CLI_MODEL = 1,     /* -m/--model, --threads, --device, --precision */
-    CLI_PROMPT = 2,    /* -p/--prompt, --prompt-file, --prompt-tokens, --length */
-    CLI_POLICY = 4,    /* --policy and every policy parameter, as --NAME VALUE; switches also as --no-NAME */
-    CLI_SEED = 8,      /* --seed */
-    CLI_JSON = 16,     /* --json */
-    CLI_QUIET = 32,    /* -q/--quiet */
+    CLI_MODEL =
+        1, /* -m/--model, --threads, --device, --precision, --tokenizer, --mask-id, --shift, --no-shift */
+    CLI_PROMPT = 2, /* -p/--prompt, --prompt-file, --prompt-tokens, --length, --template, --system, --raw */
+    CLI_POLICY = 4, /* --policy and every policy parameter, as --NAME VALUE; switches also as --no-NAME */
+    CLI_SEED = 8,   /* --seed */
+    CLI_JSON = 16,  /* --json */
+    CLI_QUIET = 32, /* -q/--quiet */
     CLI_OPERANDS = 64, /* arguments that are not options */
     CLI_POLICIES = 128 /* --policies, as --policy, where several are welcome */
 };
@@ -61,6 +62,12 @@ struct cli_args {
     int threads;               /* 0: all cores */
     const char *device;        /* "auto", "cpu", "cuda" or "cuda:N"; NULL when absent: auto */
     k_precision precision;
+    const char *tokenizer; /* NULL when absent: the checkpoint's */
+    bool mask_given;
+    int32_t mask_id;
+    int shift; /* as denoiser_opts.shift */
+    const char *chat, *briefing;
+    bool raw;
     uint64_t seed;
     bool seed_given, json, quiet;
     cli_policy policies[CLI_MAX_POLICIES];
@@ -80,6 +87,11 @@ int cli_parse(cli_args *a, const command *c, unsigned groups, const cli_extra *e
  * device, sets the number of threads and makes the policies' parameters final with the model's tuning. Says
  * on standard error how far the weights are and why a GPU was not taken, unless a->quiet. */
 int cli_open_model(cli_args *a, model *m, err *e) MUST_CHECK;
+
+/* Parameters of every chosen policy: defaults, the tuning of a model (NULL: before there is one), what was
+ * given.
+ */
+int cli_fill_policies(cli_args *a, const model_tuning *tuning, err *e) MUST_CHECK;
 
 /* Token ids of the prompt in whichever way it was given; *ids is malloc'd. One trailing newline of a prompt
  * file is dropped. ERR_NOT_FOUND with a hint when none was given. */
@@ -119,14 +131,23 @@ int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size)
     "weights\n"                                                                                              \
     "                          are F32; the CPU has f32 only\n"
 #define HELP_MODEL                                                                                           \
-    "  -m, --model MODEL       checkpoint directory, or a bundled name: sudoku (default), story\n"           \
+    "  -m, --model MODEL       checkpoint directory or GGUF file, or a bundled name: sudoku (default), "     \
+    "story\n"                                                                                                \
+    "      --tokenizer DIR     take the tokenizer from this directory or GGUF file\n"                        \
+    "      --mask-id N         the mask token, where the checkpoint does not name it\n"                      \
+    "      --shift, --no-shift row i predicts position i+1, or i, where the checkpoint does not say\n"       \
     "      --threads N         threads of the kernels (default: all cores)\n" HELP_DEVICE
 #define HELP_PROMPT                                                                                          \
-    "  -p, --prompt TEXT       prompt; <mask> marks a position to generate\n"                                \
+    "  -p, --prompt TEXT       prompt; <mask> marks a position to generate, <mask:12> twelve\n"              \
     "      --prompt-file FILE  prompt from a file, '-' for standard input; one newline at its end is "       \
     "dropped\n"                                                                                              \
     "      --prompt-tokens IDS prompt as a JSON array of token ids; mask ids are positions to generate\n"    \
-    "      --length N          masks to append (default: 0 when the prompt has masks, else 64)\n"
+    "      --length N          masks to append (default: 0 when the prompt has masks, else 64)\n"            \
+    "      --template NAME     chat template: llada, dream, qwen2.5, qwen3, chatml (default: the "           \
+    "checkpoint's,\n"                                                                                        \
+    "                          except for a prompt with masks)\n"                                            \
+    "      --system TEXT       system message of the chat template\n"                                        \
+    "      --raw               the prompt as it is, without a template\n"
 #define HELP_POLICY "      --policy NAME       see `tabes policies`\n"
 #define HELP_SEED   "      --seed N            seed of all random draws (default 0)\n"
 #define HELP_JSON   "      --json              print one JSON object\n"
