@@ -11,20 +11,23 @@ const command cmd_tokenize = {
     .name = "tokenize",
     .summary = "text to token ids and back",
     .usage =
-        "usage: tabes tokenize [-m MODEL] [--json] [TEXT | -]\n"
-        "       tabes tokenize [-m MODEL] [--json] --decode IDS\n"
+        "usage: tabes tokenize [-m MODEL | --tokenizer DIR] [--json] [TEXT | -]\n"
+        "       tabes tokenize [-m MODEL | --tokenizer DIR] --lines\n"
+        "       tabes tokenize [-m MODEL | --tokenizer DIR] [--json] --decode IDS\n"
         "\n"
         "Prints the ids of TEXT with the text of each; '-' or no TEXT reads standard input and drops one "
         "newline\n"
-        "at its end. <mask> stands for the model's mask token. Text that is not valid UTF-8 is refused.\n"
+        "at its end. <mask> stands for the mask token, <mask:12> for twelve. Text that is not valid UTF-8 is "
+        "refused.\n"
+        "With --tokenizer and no -m no model is opened.\n"
         "\n" HELP_MODEL
         "      --decode IDS        print the text of a JSON array of ids, special tokens included\n"
+        "      --lines             every line of standard input is a text: its ids as a JSON array a line\n"
         "      --no-special        leave out what the tokenizer puts around a text (BOS)\n" HELP_JSON,
     .run = tokenize_main,
 };
 
-static int print_pieces_json(const model *m, const int32_t *ids, int n, err *e) {
-    token_texts texts = model_texts(m);
+static int print_pieces_json(token_texts texts, const int32_t *ids, int n, err *e) {
     doc j;
     doc_init(&j);
     doc_object(&j, NULL);
@@ -44,8 +47,7 @@ static int print_pieces_json(const model *m, const int32_t *ids, int n, err *e) 
     return doc_print(&j, e);
 }
 
-static void print_pieces(const model *m, const int32_t *ids, int n) {
-    token_texts texts = model_texts(m);
+static void print_pieces(token_texts texts, const int32_t *ids, int n) {
     printf("%8s %8s  %s\n", "position", "id", "text");
     for (int i = 0; i < n; i++) {
         size_t len;
@@ -59,7 +61,41 @@ static void print_pieces(const model *m, const int32_t *ids, int n) {
     }
 }
 
-static int encode(const cli_args *a, const model *m, bool special, err *e) {
+/* A tokenizer, perhaps of a model. */
+typedef struct source {
+    model m; /* zero when there is none */
+    tokenizer *alone;
+    const tokenizer *tok;
+    int32_t mask_id;
+    int n_vocab;
+} source;
+
+static int open_source(source *s, cli_args *a, err *e) {
+    *s = (source){0};
+    if (a->tokenizer && !a->model) {
+        int rc = tokenizer_load(&s->alone, a->tokenizer, e);
+        if (rc) return rc;
+        s->tok = s->alone;
+        s->mask_id = a->mask_given ? a->mask_id : tokenizer_mask(s->alone);
+        s->n_vocab = tokenizer_vocab_size(s->alone);
+        return 0;
+    }
+    if (!a->device) a->device = "cpu"; /* the weights are not used */
+    int rc = cli_open_model(a, &s->m, e);
+    if (rc) return rc;
+    const denoiser_info *info = denoiser_get_info(s->m.d);
+    s->tok = s->m.tok, s->mask_id = info->mask_id, s->n_vocab = info->n_vocab;
+    return s->tok ? 0
+                  : err_set(e, ERR_UNSUPPORTED, "%s has no tokenizer; give one with --tokenizer DIR",
+                            info->name);
+}
+
+static void close_source(source *s) {
+    model_close(&s->m);
+    tokenizer_close(s->alone);
+}
+
+static int encode(const cli_args *a, const source *s, bool special, err *e) {
     strbuf text;
     int32_t *ids = NULL;
     int n = 0, rc = 0;
@@ -71,27 +107,52 @@ static int encode(const cli_args *a, const model *m, bool special, err *e) {
         rc = cli_read_text("-", &text, e);
         if (rc) return rc;
     }
-    rc =
-        tokenizer_encode(m->tok, text.data, text.len, denoiser_get_info(m->d)->mask_id, special, &ids, &n, e);
+    rc = tokenizer_encode(s->tok, text.data, text.len, s->mask_id, special, &ids, &n, e);
     strbuf_release(&text);
     if (rc) return rc;
     if (a->json) {
-        rc = print_pieces_json(m, ids, n, e);
+        rc = print_pieces_json(tokenizer_texts(s->tok), ids, n, e);
     } else {
-        print_pieces(m, ids, n);
+        print_pieces(tokenizer_texts(s->tok), ids, n);
     }
     free(ids);
     return rc;
 }
 
-static int decode(const cli_args *a, const model *m, const char *list, err *e) {
+static int encode_line(const source *s, const char *text, size_t n, bool special, err *e) {
+    int32_t *ids;
+    int n_ids;
+    int rc = tokenizer_encode(s->tok, text, n, s->mask_id, special, &ids, &n_ids, e);
+    if (rc) return rc;
+    doc j;
+    doc_init(&j);
+    doc_ids(&j, NULL, ids, n_ids);
+    free(ids);
+    return doc_print(&j, e);
+}
+
+static int encode_lines(const source *s, bool special, err *e) {
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    int rc = 0;
+    for (int number = 1; !rc && (n = getline(&line, &cap, stdin)) >= 0; number++) {
+        if (n && line[n - 1] == '\n') n--;
+        rc = encode_line(s, line, (size_t)n, special, e);
+        if (rc) err_prefix(e, "standard input: line %d", number);
+    }
+    free(line);
+    return rc;
+}
+
+static int decode(const cli_args *a, const source *s, const char *list, err *e) {
     int32_t *ids;
     int n;
-    int rc = cli_parse_ids(list, "--decode", denoiser_get_info(m->d)->n_vocab, &ids, &n, e);
+    int rc = cli_parse_ids(list, "--decode", s->n_vocab, &ids, &n, e);
     if (rc) return rc;
     strbuf text;
     strbuf_init(&text, SIZE_MAX / 4);
-    tokenizer_decode(m->tok, ids, n, true, &text);
+    tokenizer_decode(s->tok, ids, n, true, &text);
     if (a->json) {
         doc j;
         doc_init(&j);
@@ -110,22 +171,23 @@ static int decode(const cli_args *a, const model *m, const char *list, err *e) {
 
 static int tokenize_main(int argc, char **argv) {
     const char *list = NULL;
-    bool no_special = false;
-    const cli_extra extra[] = {{"decode", 'd', &list, NULL}, {"no-special", 0, NULL, &no_special}, {0}};
+    bool no_special = false, lines = false;
+    const cli_extra extra[] = {
+        {"decode", 'd', &list, NULL}, {"lines", 0, NULL, &lines}, {"no-special", 0, NULL, &no_special}, {0}};
     cli_args a = {0};
     int rc = cli_parse(&a, &cmd_tokenize, CLI_MODEL | CLI_JSON | CLI_OPERANDS, extra, argc, argv);
     if (rc >= 0) return rc;
     if (a.n_operands > 1) return cli_usage_error(&cmd_tokenize, "more than one TEXT; put it in quotes");
-    if (list && a.n_operands) return cli_usage_error(&cmd_tokenize, "give either TEXT or --decode");
-    if (!a.device) a.device = "cpu"; /* the weights are not used */
+    if ((list != NULL) + lines + (a.n_operands > 0) > 1)
+        return cli_usage_error(&cmd_tokenize, "give only one of TEXT, --lines and --decode");
     err e = {0};
-    model m;
-    if (cli_open_model(&a, &m, &e)) return cli_report_input(&e);
-    if (!m.tok) {
-        rc = err_set(&e, ERR_UNSUPPORTED, "%s has no tokenizer.json", denoiser_get_info(m.d)->name);
-    } else {
-        rc = list ? decode(&a, &m, list, &e) : encode(&a, &m, !no_special, &e);
+    source s;
+    rc = open_source(&s, &a, &e);
+    if (!rc && list) {
+        rc = decode(&a, &s, list, &e);
+    } else if (!rc) {
+        rc = lines ? encode_lines(&s, !no_special, &e) : encode(&a, &s, !no_special, &e);
     }
-    model_close(&m);
+    close_source(&s);
     return rc ? cli_report_input(&e) : EXIT_OK;
 }

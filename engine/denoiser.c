@@ -23,6 +23,10 @@ void denoiser_memory(denoiser *d, k_memory *out) {
     d->k->memory(d->k, out);
 }
 
+denoiser_room denoiser_needs(const denoiser *d, int rows) {
+    return d->ops->needs ? d->ops->needs(d, rows) : (denoiser_room){0};
+}
+
 void denoiser_close(denoiser *d) {
     if (d) d->ops->close(d);
 }

@@ -45,12 +45,13 @@ typedef struct denoiser_info {
     int32_t mask_id, bos_id, eos_id, pad_id; /* -1 where the checkpoint names none; mask_id is always set */
     bool shifted;                            /* position p reads network row max(p-1, 0) */
     int64_t n_params;
-    size_t weight_bytes;   /* as stored */
-    char device[16];       /* "cpu", "cuda:0" */
-    char device_title[80]; /* "NVIDIA H200"; the processor's name */
-    char precision[8];     /* of activations: "f32", "bf16" */
-    char device_note[256]; /* why "auto" did not take the GPU that is there; else "" */
-    bool overlaps;         /* forks compute at the same time rather than in each other's way */
+    size_t weight_bytes;         /* as stored */
+    size_t type_bytes[K_DTYPES]; /* of the weights, by storage type */
+    char device[16];             /* "cpu", "cuda:0" */
+    char device_title[80];       /* "NVIDIA H200"; the processor's name */
+    char precision[8];           /* of activations: "f32", "bf16" */
+    char device_note[256];       /* why "auto" did not take the GPU that is there; else "" */
+    bool overlaps;               /* forks compute at the same time rather than in each other's way */
 } denoiser_info;
 
 /* Where and how to run. All zero: on the CPU. */
@@ -151,6 +152,13 @@ int denoiser_fork(denoiser **out, denoiser *d, err *e) MUST_CHECK;
 
 /* Memory of the device it runs on; zeros on the CPU. */
 void denoiser_memory(denoiser *d, k_memory *out);
+
+/* Bytes that a session of `rows` tokens needs: weights as they lie in memory (of a mapped file: all its
+ * pages), and a kept pass with its logits and workspace. 0 where an implementation cannot tell. */
+typedef struct denoiser_room {
+    size_t weights, pass;
+} denoiser_room;
+denoiser_room denoiser_needs(const denoiser *d, int rows);
 
 const denoiser_info *denoiser_get_info(const denoiser *d);
 

@@ -22,6 +22,7 @@ typedef struct denoiser_ops {
     int (*attention)(denoiser *d, const pass *p, int seq, int pos, int layer, float *out, err *e);
     void (*embedding)(const denoiser *d, int32_t token, float *out);
     int (*soft_write)(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e);
+    denoiser_room (*needs)(const denoiser *d, int rows); /* may be NULL */
     int (*fork)(denoiser **out, denoiser *d, err *e);
     void (*close)(denoiser *d); /* frees the implementation's own struct, which starts with a denoiser */
     void (*free_saved)(void *saved);

@@ -155,6 +155,13 @@ int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) {
     return rc;
 }
 
+denoiser_room tf_needs(const denoiser *d, int rows) {
+    const transformer *t = (const transformer *)d;
+    size_t mapped = t->files ? t->base.info.weight_bytes : t->n_elements * sizeof(float);
+    size_t device = t->n_elements * (size_t)d->k->act_bytes + t->block_bytes;
+    return (denoiser_room){d->k->host ? mapped : device, tf_pass_bytes(t, rows)};
+}
+
 /* ---- forks ---- */
 
 int tf_fork(denoiser **out, denoiser *d, err *e) {

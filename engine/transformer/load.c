@@ -50,6 +50,7 @@ const denoiser_ops tf_ops = {
     .attention = tf_attention,
     .embedding = tf_embedding,
     .soft_write = tf_soft_write,
+    .needs = tf_needs,
     .fork = tf_fork,
     .close = transformer_close,
     .free_saved = tf_free_saved,
@@ -57,7 +58,7 @@ const denoiser_ops tf_ops = {
 
 /* The type that most bytes of the weights are of. */
 static void describe_types(const loader *ld, denoiser_info *info) {
-    size_t bytes[K_DTYPES] = {0};
+    size_t *bytes = info->type_bytes;
     int most = 0;
     for (int i = 0; i < shards_count(ld->t->files); i++) {
         const tensor *s = shards_at(ld->t->files, i);

@@ -114,6 +114,7 @@ void transformer_close(denoiser *d);
 int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, err *e) MUST_CHECK;
 /* Give the bound weights to the device. */
 int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) MUST_CHECK;
+denoiser_room tf_needs(const denoiser *d, int rows);
 int tf_fork(denoiser **out, denoiser *d, err *e) MUST_CHECK;
 
 int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;

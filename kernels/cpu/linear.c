@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { TILE_FLOATS = 1 << 18 };
+enum { TILE_FLOATS = 1 << 20 };
 
 /* Rows that the product can read where they lie. */
 static bool readable(const k_matrix *w) {
