@@ -191,7 +191,7 @@ static void test_tensors(void **state) {
         gguf_writer w;
         gw_init(&w);
         if (alignments[a]) gw_align(&w, alignments[a]);
-        unsigned char bytes[6 * 210];
+        unsigned char bytes[6 * 210 + N_TYPES];
         for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)(7 * i + a);
         for (int i = N_TYPES; i-- > 0;) {
             const int64_t shape[] = {3, 2 * types[i].elements};
@@ -471,7 +471,8 @@ static void test_random_damage(void **state) {
             at[i] = 4 + rng_bits(11, round, i, 0, RNG_POSITION) % (head - 4);
             keep[i] = image.data[at[i]];
             uint64_t bits = rng_bits(11, round, i, 0, RNG_TOKEN);
-            image.data[at[i]] = round % 2 ? (char)(unsigned char)bits : (char)(keep[i] ^ 1 << bits % 8);
+            image.data[at[i]] =
+                (char)(unsigned char)(round % 2 ? bits : (uint64_t)keep[i] ^ UINT64_C(1) << bits % 8);
         }
         err e = {0};
         gguf *g = NULL;
