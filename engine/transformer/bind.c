@@ -1,4 +1,5 @@
 /* bind.c - tensors into weights: presence, shape and type of each, and none left over. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,6 +274,20 @@ static int bind_outer(loader *ld) {
     return 0;
 }
 
+/* Ids between the last token and the mask stand for nothing, like the rows that were cut off behind the mask:
+ * their logits are the mask's. */
+static int bar_padding(loader *ld) {
+    transformer *t = ld->t;
+    int n = ld->opts ? ld->opts->n_tokens : 0, mask = t->base.info.mask_id;
+    if (n <= 0 || n >= mask) return 0;
+    float *bias = arena_new(&t->mem, (size_t)t->head.rows, sizeof *bias);
+    if (!bias) return err_set(ld->e, ERR_NO_MEMORY, "out of memory for %d biases", t->head.rows);
+    if (t->head.bias) memcpy(bias, t->head.bias, (size_t)t->head.rows * sizeof *bias);
+    for (int i = n; i < mask; i++) bias[i] = -INFINITY;
+    t->head.bias = bias;
+    return 0;
+}
+
 int bind_weights(loader *ld) {
     transformer *t = ld->t;
     bool dit = ld->lay->family == FAMILY_DIT;
@@ -280,6 +295,7 @@ int bind_weights(loader *ld) {
     t->layers = arena_new(&t->mem, (size_t)t->L, sizeof *t->layers);
     if (!ld->used || !t->layers) return err_set(ld->e, ERR_NO_MEMORY, "out of memory for %d layers", t->L);
     int rc = dit ? bind_dit_outer(ld) : bind_outer(ld);
+    if (!rc) rc = bar_padding(ld);
     for (int i = 0; i < t->L && !rc; i++) rc = dit ? bind_dit_layer(ld, i) : bind_layer(ld, i);
     return rc ? rc : check_unused(ld);
 }

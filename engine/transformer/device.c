@@ -136,11 +136,15 @@ static bool load_layer(loading *l, tf_layer *w) {
 static bool load_all(loading *l) {
     transformer *t = l->t;
     bool tied = t->head.part[0].data == t->embed.part[0].data;
+    const float *bias = t->head.bias;
     bool ok = load_weight(l, &t->embed) && (t->dit || load_floats(l, &t->norm, t->d));
-    if (ok && tied)
+    if (ok && tied) {
+        ok = !bias || load_floats(l, &bias, t->head.rows);
         t->head = t->embed;
-    else
+        t->head.bias = bias;
+    } else {
         ok = ok && load_weight(l, &t->head);
+    }
     for (int i = 0; i < t->L && ok; i++) ok = load_layer(l, &t->layers[i]);
     return ok;
 }
