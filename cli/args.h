@@ -135,7 +135,8 @@ int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size)
     "story\n"                                                                                                \
     "      --tokenizer DIR     take the tokenizer from this directory or GGUF file\n"                        \
     "      --mask-id N         the mask token, where the checkpoint does not name it\n"                      \
-    "      --shift, --no-shift row i predicts position i+1, or i, where the checkpoint does not say\n"       \
+    "      --shift             row i predicts position i+1, where the checkpoint does not say\n"             \
+    "      --no-shift          row i predicts position i, likewise\n"                                        \
     "      --threads N         threads of the kernels (default: all cores)\n" HELP_DEVICE
 #define HELP_PROMPT                                                                                          \
     "  -p, --prompt TEXT       prompt; <mask> marks a position to generate, <mask:12> twelve\n"              \

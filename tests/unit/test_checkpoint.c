@@ -142,7 +142,8 @@ typedef struct damage {
 static void test_config(void **state) {
     (void)state;
     const damage cases[] = {
-        {"\"llada\"", "\"gpt2\"", ERR_UNSUPPORTED, "model_type: \"gpt2\" is not supported: expected llada, Dream, mdlm"},
+        {"\"llada\"", "\"gpt2\"", ERR_UNSUPPORTED,
+         "model_type: \"gpt2\" is not supported: expected llada, Dream, mdlm"},
         {"\"model_type\": \"llada\"", "\"model\": 1", ERR_BAD_FORMAT,
          "model_type: missing, expected a string"},
         {"\"llada\"", "7", ERR_BAD_FORMAT, "model_type: 7, expected a string"},
