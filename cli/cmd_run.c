@@ -14,19 +14,20 @@ static int run_main(int argc, char **argv);
 const command cmd_run = {
     .name = "run",
     .summary = "decode a prompt and print the text",
-    .usage = "usage: tabes run [-m MODEL] (-p TEXT | --prompt-file FILE | --prompt-tokens IDS) [OPTIONS]\n"
-             "\n"
-             "Prints what was generated: the new text when the prompt has no blanks, the whole text when it "
-             "has. Special\n"
-             "tokens are left out and the text ends before the first end-of-text token of the generated "
-             "part. A model\n"
-             "without a tokenizer prints ids. Progress goes to standard error when that is a terminal.\n"
-             "Interrupting with Ctrl-C stops after the step in flight; a recording then holds the finished "
-             "steps.\n"
-             "\n" HELP_MODEL HELP_PROMPT HELP_POLICY "                          (default boe)\n" HELP_SEED
-             "      --record FILE       write the trajectory (JSON Lines)\n"
-             "      --tokens-out        print the ids of the whole sequence, prompt included, as one JSON "
-             "array\n" HELP_JSON HELP_QUIET,
+    .usage =
+        "usage: tabes run [-m MODEL] (-p TEXT | --prompt-file FILE | --prompt-tokens IDS) [OPTIONS]\n"
+        "\n"
+        "Prints what was generated: the new text when the prompt has no blanks, the whole text when it "
+        "has. Special\n"
+        "tokens are left out and the text ends before the first end of text, or of a turn, in the generated "
+        "part. A model\n"
+        "without a tokenizer prints ids. Progress goes to standard error when that is a terminal.\n"
+        "Interrupting with Ctrl-C stops after the step in flight; a recording then holds the finished "
+        "steps.\n"
+        "\n" HELP_MODEL HELP_PROMPT HELP_POLICY "                          (default boe)\n" HELP_SEED
+        "      --record FILE       write the trajectory (JSON Lines)\n"
+        "      --tokens-out        print the ids of the whole sequence, prompt included, as one JSON "
+        "array\n" HELP_JSON HELP_QUIET,
     .policy_flags = true,
     .run = run_main,
 };
@@ -144,9 +145,8 @@ static int all_steps(run *r, err *e) {
 /* The part a person wants to read; see the command's help. */
 static void result_text(const run *r, const int32_t *tokens, int n, strbuf *out) {
     int from = r->blanks ? 0 : r->n_prompt, to = n;
-    int32_t eos = denoiser_get_info(r->m.d)->eos_id;
     for (int i = r->n_prompt; i < to; i++) {
-        if (eos >= 0 && tokens[i] == eos) to = i;
+        if (model_stops(&r->m, tokens[i])) to = i;
     }
     tokenizer_decode(r->m.tok, tokens + from, to - from, false, out);
 }

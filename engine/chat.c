@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define CHATML .begin = "", .head = "<|im_start|>", .middle = "\n", .end = "<|im_end|>\n"
+#define CHATML                                                                                               \
+    .begin = "", .head = "<|im_start|>", .middle = "\n", .end = "<|im_end|>\n", .stop = "<|im_end|>"
 #define CHATML_TOKENS                                                                                        \
     { "<|im_start|>", "<|im_end|>", NULL }
 
@@ -13,6 +14,7 @@ static const chat chats[] = {
      .head = "<|start_header_id|>",
      .middle = "<|end_header_id|>\n\n",
      .end = "<|eot_id|>",
+     .stop = "<|eot_id|>",
      .answer = "",
      .needs = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}},
     {.name = "dream",

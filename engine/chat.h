@@ -16,6 +16,7 @@ typedef struct chat {
     const char *begin;         /* once, before everything */
     const char *head, *middle; /* around the role */
     const char *end;           /* after a message */
+    const char *stop;          /* the token that ends a turn: what follows it is no answer */
     const char *answer;        /* after the assistant's head */
     const char *briefing;      /* the system message when none is given; NULL: there is none then */
     const char *needs[3];      /* tokens that the tokenizer must have */

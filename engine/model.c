@@ -92,6 +92,7 @@ static int choose_chat(model *m, const model_opts *o, err *e) {
     if (!m->chat || !m->tok) return 0;
     err lacking = {0};
     int rc = chat_check(m->chat, m->tok, &lacking);
+    if (!rc) m->stop_id = tokenizer_find(m->tok, m->chat->stop);
     if (!rc || o->chat) return rc ? err_set(e, rc, "%s", lacking.msg) : 0;
     m->chat = NULL; /* a base model whose files still carry the template */
     return 0;
@@ -99,7 +100,7 @@ static int choose_chat(model *m, const model_opts *o, err *e) {
 
 int model_open(model *m, const char *path, const model_opts *o, err *e) {
     static const model_opts none;
-    *m = (model){0};
+    *m = (model){.stop_id = -1};
     if (!o) o = &none;
     denoiser_opts run = o->run;
     int rc = read_tokenizer(m, path, o, e);
@@ -122,6 +123,10 @@ void model_close(model *m) {
     denoiser_close(m->d);
     free(m->briefing);
     *m = (model){0};
+}
+
+bool model_stops(const model *m, int32_t token) {
+    return token >= 0 && (token == denoiser_get_info(m->d)->eos_id || token == m->stop_id);
 }
 
 token_texts model_texts(const model *m) {

@@ -19,6 +19,7 @@ typedef struct model {
     model_tuning tuning;
     const chat *chat; /* what prompts are put into; NULL: they are used as they are */
     bool chat_named;  /* a person asked for it */
+    int32_t stop_id;  /* the token that ends its turns, or -1 */
     char *briefing;   /* its system message, or NULL: the template's own */
 } model;
 
@@ -36,6 +37,9 @@ typedef struct model_opts {
 int model_open(model *m, const char *path, const model_opts *o, err *e) MUST_CHECK;
 void model_close(model *m);
 token_texts model_texts(const model *m);
+
+/* Whether an answer ends before this token: end of text, or the end of a turn of the chat template. */
+bool model_stops(const model *m, int32_t token);
 
 /* A prompt as text into ids: needs the tokenizer (ERR_UNSUPPORTED with "use --prompt-tokens" otherwise). It
  * is put into the chat template, unless it has gaps (<mask>) and nobody asked for a template by name: then it
