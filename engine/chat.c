@@ -1,6 +1,7 @@
 /* chat.c - the table of templates (docs/formats.md says where each comes from). */
 #include "engine/chat.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #define CHATML                                                                                               \
@@ -64,11 +65,11 @@ int chat_check(const chat *c, const tokenizer *t, err *e) {
     return 0;
 }
 
-static void message(const chat *c, const char *role, const char *text, size_t n, strbuf *out) {
+static void message(const chat *c, const char *role, const char *text, strbuf *out) {
     strbuf_puts(out, c->head);
     strbuf_puts(out, role);
     strbuf_puts(out, c->middle);
-    strbuf_add(out, text, n);
+    strbuf_puts(out, text);
     strbuf_puts(out, c->end);
 }
 
@@ -76,16 +77,45 @@ static bool blank(char b) {
     return b == ' ' || b == '\n' || b == '\t' || b == '\r';
 }
 
-void chat_write(const chat *c, const char *briefing, const char *text, size_t n, strbuf *out) {
+/* Everything before the user's text, and everything after it. */
+static void write_before(const chat *c, const char *briefing, strbuf *out) {
     if (!briefing) briefing = c->briefing;
-    bool trims = c->begin[0]; /* LLaDA's template trims every message */
-    while (trims && n && blank(text[n - 1])) n--;
-    while (trims && n && blank(text[0])) text++, n--;
     strbuf_puts(out, c->begin);
-    if (briefing) message(c, "system", briefing, strlen(briefing), out);
-    message(c, "user", text, n, out);
+    if (briefing) message(c, "system", briefing, out);
+    strbuf_puts(out, c->head);
+    strbuf_puts(out, "user");
+    strbuf_puts(out, c->middle);
+}
+
+static void write_after(const chat *c, strbuf *out) {
+    strbuf_puts(out, c->end);
     strbuf_puts(out, c->head);
     strbuf_puts(out, "assistant");
     strbuf_puts(out, c->middle);
     strbuf_puts(out, c->answer);
+}
+
+void chat_write(const chat *c, const char *briefing, const char *text, size_t n, strbuf *out) {
+    bool trims = c->begin[0]; /* LLaDA's template trims every message */
+    while (trims && n && blank(text[n - 1])) n--;
+    while (trims && n && blank(text[0])) text++, n--;
+    write_before(c, briefing, out);
+    strbuf_add(out, text, n);
+    write_after(c, out);
+}
+
+bool chat_body(const chat *c, const char *briefing, const char *whole, size_t n, size_t *from, size_t *len) {
+    strbuf before, after;
+    strbuf_init(&before, SIZE_MAX / 4);
+    strbuf_init(&after, SIZE_MAX / 4);
+    write_before(c, briefing, &before);
+    write_after(c, &after);
+    bool is = !before.failed && !after.failed && n >= before.len + after.len &&
+              !memcmp(whole, before.data, before.len) &&
+              !memcmp(whole + n - after.len, after.data, after.len);
+    *from = is ? before.len : 0;
+    *len = is ? n - before.len - after.len : 0;
+    strbuf_release(&before);
+    strbuf_release(&after);
+    return is;
 }

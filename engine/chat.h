@@ -36,4 +36,8 @@ int chat_check(const chat *c, const tokenizer *t, err *e) MUST_CHECK;
 /* Appends the whole prompt. `briefing` NULL: the template's own, if any. */
 void chat_write(const chat *c, const char *briefing, const char *text, size_t n, strbuf *out);
 
+/* The user's text inside a whole prompt that chat_write made: [*from, *from + *len). False when it is not
+ * one. */
+bool chat_body(const chat *c, const char *briefing, const char *whole, size_t n, size_t *from, size_t *len);
+
 #endif

@@ -28,9 +28,24 @@ static void mask_text(const model *m, const trajectory *t, char *buf, size_t siz
     free(ids);
 }
 
-/* The prompt as the tokenizer reads it back, without the tokens that it adds by itself. */
+/* What the chat template was put around, if this prompt is such a one. */
+static bool templated_text(const model *m, const trajectory *t, strbuf *out) {
+    strbuf whole;
+    size_t from, len;
+    if (!m->chat) return false;
+    strbuf_init(&whole, SIZE_MAX / 4);
+    tokenizer_decode(m->tok, t->head.start, t->head.n_prompt, true, &whole);
+    bool is = chat_body(m->chat, m->briefing, whole.data, whole.len, &from, &len);
+    if (is) strbuf_add(out, whole.data + from, len);
+    strbuf_release(&whole);
+    return is;
+}
+
+/* The prompt as the tokenizer reads it back, without the tokens that it adds by itself and without the chat
+ * template, which is put around it again. */
 static bool prompt_text(const model *m, const trajectory *t, strbuf *out) {
     char mask[32];
+    if (templated_text(m, t, out)) return !out->failed && strlen(out->data) == out->len;
     mask_text(m, t, mask, sizeof mask);
     for (int i = 0; i < t->head.n_prompt; i++) {
         size_t n = 0;
@@ -134,7 +149,9 @@ unsigned app_edit_prompt(app *a, int count) {
     (void)count;
     if (!p) return APP_REDRAW;
     if (!a->model->tok) {
-        app_say(a, "this model has no tokenizer.json: give another prompt with --prompt-tokens");
+        app_say(
+            a,
+            "this model has no tokenizer: give one with --tokenizer, or another prompt with --prompt-tokens");
         return APP_REDRAW;
     }
     strbuf_init(&text, INPUT_MAX);
