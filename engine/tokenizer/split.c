@@ -225,11 +225,24 @@ static int with_prefix_space(piece *p, arena *mem, err *e) {
     return 0;
 }
 
+/* Matching presumes whole characters. The text has them, but an added token or a literal of the file that is
+ * not valid UTF-8 may have cut one. */
+static int check_characters(piece p, err *e) {
+    int32_t cp;
+    for (size_t i = 0, step; i < p.n; i += step) {
+        step = utf8_char(p.s + i, p.n - i, &cp);
+        if (!step)
+            return err_set(e, ERR_UNSUPPORTED, "a token or pattern of the tokenizer cuts a character in two");
+    }
+    return 0;
+}
+
 static int step_piece(splitter *sp, piece p, arena *mem, piece_list *out) {
     int rc = sp->step->prefix_space ? with_prefix_space(&p, mem, sp->e) : 0;
     if (rc) return rc;
     if (!sp->step->splits) return add_piece(out, p) ? 0 : no_memory(sp->e);
-    rc = find_stretches(sp, p);
+    rc = sp->step->kind == SPLIT_REGEX ? check_characters(p, sp->e) : 0;
+    if (!rc) rc = find_stretches(sp, p);
     if (rc) return rc;
     apply_behavior(sp);
     for (size_t i = 0; i < sp->n; i++) {
