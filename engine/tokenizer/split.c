@@ -15,7 +15,11 @@
 #include "engine/base/mem.h"
 #include "engine/tokenizer/impl.h"
 
-enum { MATCH_STEPS = 5000000, MATCH_SECONDS = 60, MATCH_KIBIBYTES = 65536, PATTERN_MAX_BYTES = 65536 };
+enum { MATCH_STEPS = 5000000, MATCH_KIBIBYTES = 65536, PATTERN_MAX_BYTES = 65536 };
+
+/* For a whole text; patterns that people publish take a hundredth of it. */
+#define MATCH_SECONDS          5.0
+#define MATCH_SECONDS_PER_BYTE 1e-5
 
 const char gpt2_pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -112,10 +116,11 @@ static int add_stretch(splitter *p, size_t from, size_t to, bool match) {
 static ptrdiff_t match_regex(splitter *p, piece text, size_t at) {
     int rc = pcre2_match(p->step->code, (PCRE2_SPTR)text.s, text.n, at, PCRE2_ANCHORED | PCRE2_NO_UTF_CHECK,
                          p->data, p->limits);
-    if (rc == PCRE2_ERROR_NOMATCH) return 0;
-    if (rc < 0 || clock_now() > p->deadline) {
+    bool none = rc == PCRE2_ERROR_NOMATCH;
+    if ((rc < 0 && !none) || clock_now() > p->deadline) {
         return err_set(p->e, ERR_UNSUPPORTED, "the pre-tokenizer's pattern takes too long on this text");
     }
+    if (none) return 0;
     const PCRE2_SIZE *range = pcre2_get_ovector_pointer(p->data);
     return range[1] > at ? (ptrdiff_t)(range[1] - at) : 0;
 }
@@ -225,11 +230,24 @@ static int with_prefix_space(piece *p, arena *mem, err *e) {
     return 0;
 }
 
+/* Matching presumes whole characters. The text has them, but an added token or a literal of the file that is
+ * not valid UTF-8 may have cut one. */
+static int check_characters(piece p, err *e) {
+    int32_t cp;
+    for (size_t i = 0, step; i < p.n; i += step) {
+        step = utf8_char(p.s + i, p.n - i, &cp);
+        if (!step)
+            return err_set(e, ERR_UNSUPPORTED, "a token or pattern of the tokenizer cuts a character in two");
+    }
+    return 0;
+}
+
 static int step_piece(splitter *sp, piece p, arena *mem, piece_list *out) {
     int rc = sp->step->prefix_space ? with_prefix_space(&p, mem, sp->e) : 0;
     if (rc) return rc;
     if (!sp->step->splits) return add_piece(out, p) ? 0 : no_memory(sp->e);
-    rc = find_stretches(sp, p);
+    rc = sp->step->kind == SPLIT_REGEX ? check_characters(p, sp->e) : 0;
+    if (!rc) rc = find_stretches(sp, p);
     if (rc) return rc;
     apply_behavior(sp);
     for (size_t i = 0; i < sp->n; i++) {
@@ -263,7 +281,7 @@ static int run_step(splitter *sp, const split_step *step, const piece_list *in, 
 int pre_tokenize(const split_step *steps, int n_steps, const char *s, size_t n, arena *mem, piece_list *out,
                  err *e) {
     if (!n) return 0;
-    splitter sp = {.e = e, .deadline = clock_now() + MATCH_SECONDS};
+    splitter sp = {.e = e, .deadline = clock_now() + MATCH_SECONDS + MATCH_SECONDS_PER_BYTE * (double)n};
     piece_list in = {0}, next = {0};
     int rc = add_piece(&in, (piece){s, n}) ? 0 : no_memory(e);
     for (int k = 0; k < n_steps && !rc; k++) {

@@ -27,8 +27,8 @@ static bool forbidden(const char *name) {
 
 static int add_command(reader *r, const char *value, size_t n) {
     char name[64] = "";
-    size_t len = strcspn(value, " \t\r\n");
-    if (len > n) len = n;
+    size_t len = 0;
+    while (len < n && value[len] != ' ' && value[len] != '\t' && value[len] != '\r') len++;
     if (!n) return FAULT(r, value, "a command is missing");
     snprintf(name, sizeof name, "%.*s", (int)(len < 60 ? len : 60), value);
     if (forbidden(name)) return FAULT(r, value, "'%s' is not for lessons", name);

@@ -1,0 +1,12 @@
+/* fuzz_theme.c - the reader of themes. */
+#include "tests/fuzz/support.h"
+#include "tui/theme.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+    theme t;
+    err e = {0};
+    if (theme_parse(&t, (const char *)data, n, "input", &e) == 0) fuzz_touch(&t, sizeof t);
+    return 0;
+}
