@@ -44,7 +44,28 @@ static void tokenizer_json(const uint8_t *data, size_t n) {
     use(d.path, data, n);
 }
 
-static void (*const forms[])(const uint8_t *data, size_t n) = {tokenizer_json};
+static void in_gguf(const uint8_t *data, size_t n) {
+    static fuzz_file f;
+    fuzz_file_fill(&f, data, n);
+    use(f.path, data, n);
+}
+
+/* vocab.json, merges.txt, tokenizer_config.json and added_tokens.json, parted by separators. */
+static void merges_txt(const uint8_t *data, size_t n) {
+    static const char *const names[FUZZ_MAX_FILES] = {"vocab.json", "merges.txt", "tokenizer_config.json",
+                                                      "added_tokens.json"};
+    static fuzz_directory d;
+    const uint8_t *part = data, *rest = data;
+    size_t left = n;
+    for (int i = 0; i < FUZZ_MAX_FILES; i++) {
+        size_t n_part = fuzz_split(part, left, &rest, &left);
+        fuzz_directory_fill(&d, names[i], part, n_part);
+        part = rest;
+    }
+    use(d.path, data, n);
+}
+
+static void (*const forms[])(const uint8_t *data, size_t n) = {tokenizer_json, in_gguf, merges_txt};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     if (n) forms[data[0] % (sizeof forms / sizeof *forms)](data + 1, n - 1);

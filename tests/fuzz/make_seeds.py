@@ -233,6 +233,16 @@ def tokenizers():
              {"id": 6, "content": "34", "single_word": True, "rstrip": True},
              {"id": 7, "content": "\u597d", "rstrip": True}, {"id": 8, "content": "wo\u0308", "normalized": True}]
     yield "added", b"\0" + small_tokenizer(added_tokens=added)
+    tokens = [("tokenizer.ggml.model", TEXT, "gpt2"), ("tokenizer.ggml.tokens", LIST, (TEXT, ["l", "o", "lo", "<m>", "<s>"])),
+              ("tokenizer.ggml.token_type", LIST, (I32, [1, 1, 1, 3, 3])), ("tokenizer.ggml.bos_token_id", U32, 4),
+              ("tokenizer.ggml.merges", LIST, (TEXT, ["l o"])), ("tokenizer.ggml.add_bos_token", BOOL, True),
+              ("tokenizer.ggml.mask_token_id", U32, 3), ("tokenizer.chat_template", TEXT, "<|im_start|>")]
+    for pre in ("gpt-2", "qwen2", "bailingmoe"):
+        yield pre, b"\1" + gguf([*tokens, ("tokenizer.ggml.pre", TEXT, pre)], [])
+    merges = b'{"l":0,"o":1,"lo":2}\n====\n#version: 0.2\nl o\n\n====\n'
+    yield "merges", b"\2" + merges + (b'{"tokenizer_class":"Qwen2Tokenizer","mask_token":{"content":"<m>"},"chat_template":"x",'
+                                       b'"added_tokens_decoder":{"3":{"content":"<m>","special":true}}}\n====\n{"<e>":4}')
+    yield "plain-merges", b"\2" + merges + b"{}\n====\n{}"
     for path in sorted(TREE.glob("tests/tokenizer/*/tokenizer.json")):
         yield path.parent.name, b"\0" + path.read_bytes()
 
