@@ -10,10 +10,6 @@
 
 enum { LAYER_THREADS = 512 };
 
-__device__ __forceinline__ bool finite(float v) {
-    return fabsf(v) <= 3.402823466e38f; // false for NaN
-}
-
 template <typename T> struct layer_args {
     const float *x;
     const T *y;
@@ -54,7 +50,8 @@ template <typename T> __global__ void layer_norm_kernel(layer_args<T> a, int d, 
     }
     sums_gather({squares, 0.0f}, room + MOST_WARPS);
     float total = sums_over(room + MOST_WARPS).a, r = 1.0f / sqrtf(total / static_cast<float>(d) + eps);
-    if (threadIdx.x == 0 && a.bad && !finite(total)) atomicMin(a.bad, a.stage | static_cast<unsigned>(row));
+    if (threadIdx.x == 0 && a.bad && !is_finite(total))
+        atomicMin(a.bad, a.stage | static_cast<unsigned>(row));
     if (!a.h) return;
     for (int j = static_cast<int>(threadIdx.x); j < d; j += step) {
         float h = (element(a, from, to, j, true) - mean) * r * a.w[j];

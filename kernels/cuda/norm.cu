@@ -20,10 +20,6 @@ __device__ __forceinline__ pack<float, N> sum_at(const float *x, const T *y, siz
     return s;
 }
 
-__device__ __forceinline__ bool is_finite(float v) {
-    return fabsf(v) <= 3.402823466e38f; // false for NaN
-}
-
 // The arrays of a k_norm, typed.
 template <typename T> struct norm_args {
     const float *x;

@@ -9,6 +9,11 @@
 enum : unsigned { ALL_LANES = 0xffffffffu };
 enum { MOST_WARPS = 32 };
 
+// False for NaN.
+__device__ __forceinline__ bool is_finite(float v) {
+    return fabsf(v) <= 3.402823466e38f;
+}
+
 template <typename T> struct sums { T a, b; };
 
 // Brings every warp's sums of a and b to `room`, MOST_WARPS entries of shared memory.

@@ -103,20 +103,6 @@ const float *cuda_load_floats(kernels *k, const float *host, int n) {
     return load_wait(q) ? static_cast<float *>(at) : nullptr;
 }
 
-static void load_raw(queue *q, void *to, const void *from, size_t left) {
-    unsigned char *at = static_cast<unsigned char *>(to);
-    const unsigned char *source = static_cast<const unsigned char *>(from);
-    while (left > 0 && queue_ready(q)) {
-        size_t bytes;
-        unsigned char *host = staging_take(q, left, &bytes);
-        if (!host) return;
-        memcpy(host, source, bytes);
-        cudaMemcpyAsync(at, host, bytes, cudaMemcpyHostToDevice, q->stream);
-        queue_check(q, "load");
-        at += bytes, source += bytes, left -= bytes;
-    }
-}
-
 // Every part in memory of its own.
 static bool load_blocks(queue *q, k_weight *w) {
     for (int i = 0; i < w->n_parts; i++) {
@@ -127,7 +113,7 @@ static bool load_blocks(queue *q, k_weight *w) {
         void *at = weight_take(q, bytes);
         if (!at) return false;
         if (raw) {
-            load_raw(q, at, m->data, bytes);
+            cuda_put(&q->table, at, m->data, bytes);
         } else {
             load_part(q, at, 0, m);
         }
