@@ -15,7 +15,11 @@
 #include "engine/base/mem.h"
 #include "engine/tokenizer/impl.h"
 
-enum { MATCH_STEPS = 5000000, MATCH_SECONDS = 60, MATCH_KIBIBYTES = 65536, PATTERN_MAX_BYTES = 65536 };
+enum { MATCH_STEPS = 5000000, MATCH_KIBIBYTES = 65536, PATTERN_MAX_BYTES = 65536 };
+
+/* For a whole text; patterns that people publish take a hundredth of it. */
+#define MATCH_SECONDS          5.0
+#define MATCH_SECONDS_PER_BYTE 1e-5
 
 const char gpt2_pattern[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
@@ -112,10 +116,11 @@ static int add_stretch(splitter *p, size_t from, size_t to, bool match) {
 static ptrdiff_t match_regex(splitter *p, piece text, size_t at) {
     int rc = pcre2_match(p->step->code, (PCRE2_SPTR)text.s, text.n, at, PCRE2_ANCHORED | PCRE2_NO_UTF_CHECK,
                          p->data, p->limits);
-    if (rc == PCRE2_ERROR_NOMATCH) return 0;
-    if (rc < 0 || clock_now() > p->deadline) {
+    bool none = rc == PCRE2_ERROR_NOMATCH;
+    if ((rc < 0 && !none) || clock_now() > p->deadline) {
         return err_set(p->e, ERR_UNSUPPORTED, "the pre-tokenizer's pattern takes too long on this text");
     }
+    if (none) return 0;
     const PCRE2_SIZE *range = pcre2_get_ovector_pointer(p->data);
     return range[1] > at ? (ptrdiff_t)(range[1] - at) : 0;
 }
@@ -276,7 +281,7 @@ static int run_step(splitter *sp, const split_step *step, const piece_list *in, 
 int pre_tokenize(const split_step *steps, int n_steps, const char *s, size_t n, arena *mem, piece_list *out,
                  err *e) {
     if (!n) return 0;
-    splitter sp = {.e = e, .deadline = clock_now() + MATCH_SECONDS};
+    splitter sp = {.e = e, .deadline = clock_now() + MATCH_SECONDS + MATCH_SECONDS_PER_BYTE * (double)n};
     piece_list in = {0}, next = {0};
     int rc = add_piece(&in, (piece){s, n}) ? 0 : no_memory(e);
     for (int k = 0; k < n_steps && !rc; k++) {

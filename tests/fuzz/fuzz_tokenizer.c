@@ -1,4 +1,5 @@
-/* fuzz_tokenizer.c - every form of tokenizer, and text through it: a fixed one, and some of the input's bytes.
+/* fuzz_tokenizer.c - every form of tokenizer, and text through it: a fixed one, and some of the input's
+ * bytes.
  *
  * The first byte of an input picks the form; see `forms`. */
 #include <string.h>
@@ -8,26 +9,30 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void encode(const tokenizer *t, const char *text, size_t n) {
+static int encode(const tokenizer *t, const char *text, size_t n) {
     int32_t *ids;
     int n_ids;
     err e = {0};
     strbuf back;
-    if (tokenizer_encode(t, text, n, 1, true, &ids, &n_ids, &e)) return;
+    int rc = tokenizer_encode(t, text, n, 1, true, &ids, &n_ids, &e);
+    if (rc) return rc;
     strbuf_init(&back, 1 << 20);
     tokenizer_decode(t, ids, n_ids, true, &back);
     fuzz_touch(back.data, back.len);
     strbuf_release(&back);
     free(ids);
+    return 0;
 }
 
 static void use(const char *path, const uint8_t *data, size_t n) {
-    static const char fixed[] = "Hello, w\xc3\xb6rld!  I'll <mask> 1234\r\n\t\xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x99\x82 e\xcc\x81";
+    static const char fixed[] =
+        "Hello, w\xc3\xb6rld!  I'll <mask> 1234\r\n\t\xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x99\x82 e\xcc\x81";
     tokenizer *t;
     err e = {0};
     if (tokenizer_load(&t, path, &e)) return;
-    encode(t, fixed, sizeof fixed - 1);
-    encode(t, (const char *)data, n < 200 ? n : 200);
+    /* Once is enough for a pattern that takes all the time it may. */
+    if (encode(t, fixed, sizeof fixed - 1) != ERR_UNSUPPORTED)
+        encode(t, (const char *)data, n < 200 ? n : 200);
     tokenizer_close(t);
 }
 

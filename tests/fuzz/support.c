@@ -79,8 +79,8 @@ void fuzz_touch(const void *data, size_t n) {
 
 /* ---- instead of mmap ---- */
 
-/* A mapping ends in zeros up to the end of its page, where no sanitizer sees what is read. The targets are linked
- * with --wrap: a file that the engine maps is read into memory of exactly its size. */
+/* A mapping ends in zeros up to the end of its page, where no sanitizer sees what is read. The targets are
+ * linked with --wrap: a file that the engine maps is read into memory of exactly its size. */
 int __wrap_mapping_open(mapping *m, const char *path, err *e);
 void __wrap_mapping_close(mapping *m);
 int __real_mapping_open(mapping *m, const char *path, err *e);

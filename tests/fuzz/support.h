@@ -1,9 +1,9 @@
 /* support.h - what the fuzz targets share: inputs as files that live in memory.
  *
- * Readers of this project take paths. A fuzz_file is a memfd behind /proc/self/fd, so writing an input costs no
- * disk; a fuzz_directory is a folder of such files, symbolic links under names of the caller's choice, for what
- * reads whole checkpoints. Both are made once and filled again for every input. A failure to make them is a
- * fault of the machine and ends the program.
+ * Readers of this project take paths. A fuzz_file is a memfd behind /proc/self/fd, so writing an input costs
+ * no disk; a fuzz_directory is a folder of such files, symbolic links under names of the caller's choice, for
+ * what reads whole checkpoints. Both are made once and filled again for every input. A failure to make them
+ * is a fault of the machine and ends the program.
  */
 #ifndef TABES_FUZZ_SUPPORT_H
 #define TABES_FUZZ_SUPPORT_H
@@ -32,8 +32,8 @@ typedef struct fuzz_directory {
 /* Makes or replaces the file of that name. */
 void fuzz_directory_fill(fuzz_directory *d, const char *name, const void *data, size_t n);
 
-/* The first part of an input that FUZZ_SEPARATOR divides in two; *rest gets the second, which is empty without
- * one. Returns the length of the first. */
+/* The first part of an input that FUZZ_SEPARATOR divides in two; *rest gets the second, which is empty
+ * without one. Returns the length of the first. */
 #define FUZZ_SEPARATOR "\n====\n"
 size_t fuzz_split(const uint8_t *data, size_t n, const uint8_t **rest, size_t *n_rest);
 
