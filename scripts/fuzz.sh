@@ -10,18 +10,19 @@ BUILD=$ROOT/build-fuzz
 # new is left in build-fuzz/found.
 run_one() {
     found=$BUILD/found/$2 log=$BUILD/found/$2.log
-    rm -rf "$found"
-    mkdir -p "$found" "tests/fuzz/corpus/$2"
+    rm -rf "$found" "$found"-* "$found.tmp"
+    mkdir -p "$found" "$found.tmp" "tests/fuzz/corpus/$2"
     case $2 in
     gguf | checkpoint) dict=gguf ;;
     safetensors | tokenizer | trajectory) dict=json ;;
     *) dict= ;;
     esac
     status=0
-    OMP_NUM_THREADS=1 "$BUILD/tests/fuzz/fuzz_$2" -seed=1 -max_total_time="$1" -timeout=10 -rss_limit_mb=1024 \
-        -malloc_limit_mb=512 -max_len=20000 -print_final_stats=1 -artifact_prefix="$BUILD/found/$2-" \
+    OMP_NUM_THREADS=1 TMPDIR=$found.tmp "$BUILD/tests/fuzz/fuzz_$2" -seed=1 -max_total_time="$1" -timeout=10 -rss_limit_mb=1024 \
+        -malloc_limit_mb=512 -max_len=20000 -print_final_stats=1 -artifact_prefix="$found-" \
         ${dict:+"-dict=tests/fuzz/$dict.dict"} "$found" "tests/fuzz/corpus/$2" "$BUILD/seeds/$2" >"$log" 2>&1 ||
         status=$?
+    rm -rf "$found.tmp"
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     coverage=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1)
     printf '%-12s %9s executions, %5s edges%s\n' "$2" "${runs:-?}" "${coverage:-?}" \

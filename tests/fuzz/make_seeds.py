@@ -68,7 +68,7 @@ def gguf(values, tensors, version=3, alignment=32):
 
 def gguf_model(arch, kind="F32", width=4, extra=(), norms=False, bias=False, head=True):
     """A network of one layer and one pair of heads of 2."""
-    f, vocab, heads, kv = min(width, 32), 6, 2, 1
+    f, vocab, heads, kv = (width if width <= 32 else 4), 6, 2, 1
     d, q, k = width, heads * 2, kv * 2
     plain = "F32" if kind.startswith("Q") else kind
     values = [("general.architecture", TEXT, arch), (f"{arch}.embedding_length", U32, d),

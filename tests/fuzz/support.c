@@ -33,7 +33,7 @@ void fuzz_file_fill(fuzz_file *f, const void *data, size_t n) {
 static fuzz_directory *made; /* one for each program */
 
 static void remove_directory(void) {
-    char link[128];
+    char link[4200];
     for (int i = 0; i < made->n; i++) {
         snprintf(link, sizeof link, "%s/%s", made->path, made->names[i]);
         unlink(link);
@@ -42,7 +42,8 @@ static void remove_directory(void) {
 }
 
 static void make_directory(fuzz_directory *d) {
-    snprintf(d->path, sizeof d->path, "/tmp/tabes-fuzz-XXXXXX");
+    const char *folder = getenv("TMPDIR");
+    snprintf(d->path, sizeof d->path, "%s/tabes-fuzz-XXXXXX", folder && *folder ? folder : "/tmp");
     if (!mkdtemp(d->path)) give_up("mkdtemp");
     made = d;
     if (atexit(remove_directory)) give_up("atexit");
@@ -55,7 +56,7 @@ void fuzz_directory_fill(fuzz_directory *d, const char *name, const void *data, 
     if (i == FUZZ_MAX_FILES) abort();
     fuzz_file_fill(&d->files[i], data, n);
     if (i < d->n) return;
-    char link[128];
+    char link[4200];
     snprintf(link, sizeof link, "%s/%s", d->path, name);
     if (symlink(d->files[i].path, link)) give_up(link);
     d->names[d->n++] = name;

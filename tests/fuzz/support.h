@@ -23,7 +23,7 @@ void fuzz_file_fill(fuzz_file *f, const void *data, size_t n);
 enum { FUZZ_MAX_FILES = 4 };
 
 typedef struct fuzz_directory {
-    char path[64];
+    char path[4096];
     int n;
     fuzz_file files[FUZZ_MAX_FILES];
     const char *names[FUZZ_MAX_FILES];
