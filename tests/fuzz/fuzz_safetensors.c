@@ -1,4 +1,5 @@
-/* fuzz_safetensors.c - the reader of safetensors files, and with config.json in front a whole checkpoint. */
+/* fuzz_safetensors.c - the reader of safetensors files, and with config.json in front a whole checkpoint, and
+ * with an index behind that one in shards. */
 #include "engine/formats/safetensors.h"
 #include "tests/fuzz/support.h"
 
@@ -19,15 +20,18 @@ static void read_tensors(const uint8_t *data, size_t n) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-    static fuzz_directory d;
-    const uint8_t *weights;
-    size_t n_weights, n_config = fuzz_split(data, n, &weights, &n_weights);
+    static fuzz_directory plain, indexed;
+    const uint8_t *rest, *index;
+    size_t n_rest, n_index, n_config = fuzz_split(data, n, &rest, &n_rest);
     if (n_config == n) {
         read_tensors(data, n);
         return 0;
     }
-    fuzz_directory_fill(&d, "config.json", data, n_config);
-    fuzz_directory_fill(&d, "model.safetensors", weights, n_weights);
-    fuzz_checkpoint(d.path);
+    size_t n_weights = fuzz_split(rest, n_rest, &index, &n_index);
+    fuzz_directory *d = n_weights == n_rest ? &plain : &indexed;
+    fuzz_directory_fill(d, "config.json", data, n_config);
+    fuzz_directory_fill(d, "model.safetensors", rest, n_weights);
+    if (d == &indexed) fuzz_directory_fill(d, "model.safetensors.index.json", index, n_index);
+    fuzz_checkpoint(d->path);
     return 0;
 }

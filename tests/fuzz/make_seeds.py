@@ -200,6 +200,7 @@ def safetensors_files():
     yield "llama", hugging_face("a2d-llama")
     yield "mdlm", mdlm(False)
     yield "mdlm-time", mdlm(True)
+    yield "indexed", llada() + b'\n====\n{"weight_map":{"a":"model.safetensors","b":"model.safetensors"}}'
 
 
 # ---- tokenizers: the first byte is the form, see fuzz_tokenizer.c ----

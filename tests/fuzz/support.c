@@ -30,23 +30,26 @@ void fuzz_file_fill(fuzz_file *f, const void *data, size_t n) {
     }
 }
 
-static fuzz_directory *made; /* one for each program */
+static fuzz_directory *made;
 
-static void remove_directory(void) {
+static void remove_directories(void) {
     char link[4200];
-    for (int i = 0; i < made->n; i++) {
-        snprintf(link, sizeof link, "%s/%s", made->path, made->names[i]);
-        unlink(link);
+    for (const fuzz_directory *d = made; d; d = d->before) {
+        for (int i = 0; i < d->n; i++) {
+            snprintf(link, sizeof link, "%s/%s", d->path, d->names[i]);
+            unlink(link);
+        }
+        rmdir(d->path);
     }
-    rmdir(made->path);
 }
 
 static void make_directory(fuzz_directory *d) {
     const char *folder = getenv("TMPDIR");
     snprintf(d->path, sizeof d->path, "%s/tabes-fuzz-XXXXXX", folder && *folder ? folder : "/tmp");
     if (!mkdtemp(d->path)) give_up("mkdtemp");
+    if (!made && atexit(remove_directories)) give_up("atexit");
+    d->before = made;
     made = d;
-    if (atexit(remove_directory)) give_up("atexit");
 }
 
 void fuzz_directory_fill(fuzz_directory *d, const char *name, const void *data, size_t n) {

@@ -27,6 +27,7 @@ typedef struct fuzz_directory {
     int n;
     fuzz_file files[FUZZ_MAX_FILES];
     const char *names[FUZZ_MAX_FILES];
+    struct fuzz_directory *before; /* private: all that were made are removed in the end */
 } fuzz_directory;
 
 /* Makes or replaces the file of that name. */
