@@ -246,7 +246,7 @@ def trajectories():
     lines = [{"type": "tree", "schema": "tabes-tree", "version": "1.0", "nodes": [2], "active": [2]},
              {"type": "node", "pane": 0, "id": 1, "parent": 0, "fork": 0, "name": "b1"},
              {"type": "node", "pane": 0, "id": 2, "parent": 1, "fork": 1, "name": "b2 at 1"}]
-    head, first, second = (json.dumps(line).encode() + b"\n" for line in lines)
+    head, first, second = (json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
     yield "tree", head + first + run + second + run
 
 
