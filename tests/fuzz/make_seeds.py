@@ -66,8 +66,8 @@ def gguf(values, tensors, version=3, alignment=32):
     return out + b"\0" * (-len(out) % alignment) + data
 
 
-def gguf_model(arch, kind="F32", width=4, extra=(), norms=False, bias=False, head=True):
-    """A network of one layer and one pair of heads of 2."""
+def gguf_model(arch, kind="F32", width=4, extra=(), norms=False, bias=False, head=True, parts=1):
+    """A network of one layer and one pair of heads of 2; with parts=2 as a set of two files."""
     f, vocab, heads, kv = (width if width <= 32 else 4), 6, 2, 1
     d, q, k = width, heads * 2, kv * 2
     plain = "F32" if kind.startswith("Q") else kind
@@ -82,13 +82,18 @@ def gguf_model(arch, kind="F32", width=4, extra=(), norms=False, bias=False, hea
         tensors.append(("output.weight", kind, (vocab, d)))
     for name, kind_, shape in (("attn_q", kind, (q, d)), ("attn_k", kind, (k, d)), ("attn_v", kind, (k, d)),
                                ("attn_output", plain, (d, q)), ("ffn_gate", kind, (f, d)), ("ffn_up", kind, (f, d)),
-                               ("ffn_down", "BF16" if f < d else kind, (d, f)), ("attn_norm", "F32", (d,)), ("ffn_norm", "F32", (d,))):
+                               ("ffn_down", "BF16" if f < d else kind, (d, f)), ("attn_norm", "F32", (d,)),
+                               ("ffn_norm", "F32", (d,))):
         tensors.append((f"blk.0.{name}.weight", kind_, shape))
     if norms:
         tensors += [("blk.0.attn_q_norm.weight", "F32", (2,)), ("blk.0.attn_k_norm.weight", "F32", (2,))]
     if bias:
         tensors += [(f"blk.0.attn_{p}.bias", "F32", (n,)) for p, n in (("q", q), ("k", k), ("v", k))]
-    return gguf(values, tensors, alignment=4)
+    if parts == 1:
+        return gguf(values, tensors, alignment=4)
+    count = ("split.count", U16, 2)
+    return (gguf([*values, ("split.no", U16, 0), count], tensors[:3], alignment=4) + b"\n====\n" +
+            gguf([("split.no", U16, 1), count, ("general.alignment", U32, 4)], tensors[3:], alignment=4))
 
 
 def gguf_files():
@@ -114,6 +119,7 @@ def gguf_models():
     yield "qwen3", gguf_model("qwen3", norms=True, extra=no_shift)
     yield "llama-tied", gguf_model("llama", head=False, extra=no_shift)
     yield "qwen2-bf16", gguf_model("qwen2", kind="BF16", bias=True)
+    yield "llada-set", gguf_model("llada", parts=2)
     yield "llada-f16", gguf_model("llada", kind="F16")
     for kind in ("Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"):
         yield f"llada-{kind}", gguf_model("llada", kind=kind, width=32)
@@ -223,6 +229,10 @@ def tokenizers():
         {"type": "Split", "pattern": {"Regex": "\\s+|\\p{L}+"}, "behavior": "MergedWithNext", "invert": True},
         {"type": "Digits", "individual_digits": True}]}
     yield "split", b"\0" + small_tokenizer(pre_tokenizer=split, decoder={"type": "Fuse"})
+    added = [{"id": 5, "content": "I'll", "single_word": True, "lstrip": True, "rstrip": True, "normalized": True},
+             {"id": 6, "content": "34", "single_word": True, "rstrip": True},
+             {"id": 7, "content": "\u597d", "rstrip": True}, {"id": 8, "content": "wo\u0308", "normalized": True}]
+    yield "added", b"\0" + small_tokenizer(added_tokens=added)
     for path in sorted(TREE.glob("tests/tokenizer/*/tokenizer.json")):
         yield path.parent.name, b"\0" + path.read_bytes()
 
