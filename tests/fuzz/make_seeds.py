@@ -114,7 +114,7 @@ def gguf_files():
 
 def gguf_models():
     no_shift = [("diffusion.shift_logits", BOOL, False)]
-    yield "llada", gguf_model("llada")
+    yield "llada", gguf_model("llada", extra=[("llada.rope.dimension_count", U32, 2)])
     yield "dream", gguf_model("dream", bias=True)
     yield "qwen3", gguf_model("qwen3", norms=True, extra=no_shift)
     yield "llama-tied", gguf_model("llama", head=False, extra=no_shift)
@@ -232,6 +232,8 @@ def tokenizers():
     added = [{"id": 5, "content": "I'll", "single_word": True, "lstrip": True, "rstrip": True, "normalized": True},
              {"id": 6, "content": "34", "single_word": True, "rstrip": True},
              {"id": 7, "content": "\u597d", "rstrip": True}, {"id": 8, "content": "wo\u0308", "normalized": True}]
+    steps = {"type": "Sequence", "processors": [{"type": "ByteLevel"}]}
+    yield "sequence", b"\0" + small_tokenizer(post_processor=steps)
     yield "added", b"\0" + small_tokenizer(added_tokens=added)
     for path in sorted(TREE.glob("tests/tokenizer/*/tokenizer.json")):
         yield path.parent.name, b"\0" + path.read_bytes()
@@ -253,6 +255,11 @@ def texts(*patterns):
 def trajectories():
     yield from texts("tests/replay/*.jsonl", "examples/trajectories/*.jsonl")
     run = (TREE / "tests/replay/v1.0.jsonl").read_bytes()
+    setting = {"type": "step", "step": 0, "kind": "setting", "t": 1, "T": 9, "total_entropy": 0, "writes": [],
+               "setting": {"policy": "boe", "params": {"rho": 0.5}, "given": ["rho"], "T": 7,
+                           "bans": [[-1, 3], [4, 2]], "pins": [4, 5]},
+               "note": "a note", "nfe": 0, "backward_rows": 0, "ms": 0, "observe_ms": 0}
+    yield "setting", run[:run.index(b"\n") + 1] + json.dumps(setting).encode() + b"\n"
     lines = [{"type": "tree", "schema": "tabes-tree", "version": "1.0", "nodes": [2], "active": [2]},
              {"type": "node", "pane": 0, "id": 1, "parent": 0, "fork": 0, "name": "b1"},
              {"type": "node", "pane": 0, "id": 2, "parent": 1, "fork": 1, "name": "b2 at 1"}]
