@@ -42,7 +42,7 @@ static columns choose_columns(const eval_plan *p, const summary *s) {
 static void print_head(const columns *c) {
     printf("%-*s", c->label, "policy");
     if (c->length) printf("  %6s", "length");
-    printf("  %6s", "a step");
+    printf("  %6s", "t/step");
     if (c->seed) printf("  %6s", "seed");
     printf(c->judged ? "  %9s  %5s  %-13s" : "  %9s", c->judged ? "right" : "texts", "%", "95 %");
     if (c->text) printf("  %9s", "ELBO ppl");
@@ -59,6 +59,15 @@ static void print_judged(const summary_row *r) {
            100 * r->ci.high);
 }
 
+/* What was not measured is a dash. */
+static void print_real(int width, double v) {
+    if (isnan(v)) {
+        printf("  %*s", width, "-");
+    } else {
+        printf("  %*.4g", width, v);
+    }
+}
+
 static void print_row(const columns *c, const summary *s, int i) {
     const summary_row *r = &s->rows[i];
     const summary_pair *q = pair_of(s, r);
@@ -71,9 +80,10 @@ static void print_row(const columns *c, const summary *s, int i) {
     } else {
         printf("  %9d", r->n);
     }
-    if (c->text) printf("  %9.4g", r->perplexity);
-    if (c->judge) printf("  %9.4g", r->judge_perplexity);
-    if (c->text) printf("  %7.3f  %9.3f", r->entropy, r->diversity);
+    if (c->text) print_real(9, r->perplexity);
+    if (c->judge) print_real(9, r->judge_perplexity);
+    if (c->text) print_real(7, r->entropy);
+    if (c->text) print_real(9, r->diversity);
     printf("  %8.1f  %8.1f  %7.3f", r->nfe, r->backward_rows, r->n ? r->seconds / r->n : 0);
     if (c->judged && q) printf("  %7.3g", q->p);
     if (c->judged && !q) printf("  %7s", "");
@@ -86,7 +96,8 @@ void eval_print_table(const eval_plan *p, const summary *s) {
     print_head(&c);
     for (int i = 0; i < s->n_rows; i++) print_row(&c, s, i);
     if (!c.judged) return;
-    puts("\n95 %: Wilson interval; NFE, rows (backward) and s per example; *: no row is better in both "
+    puts("\nt/step: tokens per step; 95 %: Wilson interval; NFE, rows (backward) and s per example; *: no "
+         "row is better in both "
          "accuracy and NFE");
     if (s->n_pairs)
         printf("p: exact McNemar test against %s on the same examples\n", s->rows[0].config->label);
@@ -195,6 +206,7 @@ int eval_print_json(const eval_plan *p, const model *m, const summary *s, err *e
     doc_end(&j);
     doc_array(&j, "pairs");
     for (int i = 0; i < s->n_pairs; i++) doc_pair(&j, &s->pairs[i]);
+    doc_end(&j);
     doc_end(&j);
     return doc_print(&j, e);
 }

@@ -82,9 +82,9 @@ static void put_point(strbuf *b, const summary_row *r, const plot_axes *a, int i
     strbuf_printf(b, "<circle cx=\"%d\" cy=\"%.1f\" r=\"5\" fill=\"%s\"/><text x=\"%d\" y=\"%.1f\">", LEFT,
                   row, color, LEFT + 14, row + 4);
     put_escaped(b, r->config->label);
-    strbuf_printf(b, ", %.3g a step, length %d, seed %llu: %d/%d (%.0f-%.0f%%), NFE %.1f</text>\n", r->rate,
-                  r->config->length, (unsigned long long)r->config->seed, r->correct, r->n, 100 * r->ci.low,
-                  100 * r->ci.high, r->nfe);
+    strbuf_printf(b, ", %.3g tokens a step, length %d, seed %llu: %d/%d (%.0f-%.0f%%), NFE %.1f</text>\n",
+                  r->rate, r->config->length, (unsigned long long)r->config->seed, r->correct, r->n,
+                  100 * r->ci.low, 100 * r->ci.high, r->nfe);
 }
 
 void plot_svg(const summary *s, const char *title, strbuf *out) {

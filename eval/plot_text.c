@@ -96,7 +96,7 @@ void plot_text(const summary *s, int cols, int rows, strbuf *out) {
         for (int i = 0, k = 0; i < s->n_rows; i++) {
             const summary_row *r = &s->rows[i];
             if (isnan(r->accuracy) || !(r->nfe > 0)) continue;
-            strbuf_printf(out, "      %c %s, %.3g a step\n", letter(k++), r->config->label, r->rate);
+            strbuf_printf(out, "      %c %s, %.3g tokens a step\n", letter(k++), r->config->label, r->rate);
         }
     }
     free(c.dots);
