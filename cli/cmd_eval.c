@@ -1,5 +1,5 @@
 /* cmd_eval.c - policies compared on a task: how often they are right and what they cost. */
-#include <math.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -253,8 +253,16 @@ static int run_prepared(evaluation *v, err *e) {
     return print_results(v, e) ? cli_report(e) : EXIT_OK;
 }
 
+/* Better told now than after the work. */
+static int check_writable(const char *path, err *e) {
+    FILE *f = path ? fopen(path, "a") : NULL;
+    if (path && !f) return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    return f && fclose(f) ? err_set(e, ERR_IO, "%s: %s", path, strerror(errno)) : 0;
+}
+
 static int prepare(evaluation *v, err *e) {
-    int rc = cli_open_model(&v->a.args, &v->m, e);
+    int rc = is_first(v) ? check_writable(v->a.plot, e) : 0;
+    if (!rc) rc = cli_open_model(&v->a.args, &v->m, e);
     if (!rc) rc = open_judge(v, e);
     if (!rc) cli_catch_signals();
     if (!rc) rc = make_plan(v, e);
