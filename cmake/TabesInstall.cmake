@@ -93,6 +93,11 @@ if(TARGET tabes_cuda)
   install(TARGETS tabes_cuda LIBRARY DESTINATION lib/tabes COMPONENT cuda)
 endif()
 
+# Likewise: Open MPI need not be there.
+if(TARGET tabes_mpi)
+  install(TARGETS tabes_mpi LIBRARY DESTINATION lib/tabes COMPONENT mpi)
+endif()
+
 # ---- Debian package: cpack ----
 
 set(CPACK_GENERATOR DEB)

@@ -12,14 +12,14 @@ static int mpi_send(int to, const char *bytes, size_t n) {
 }
 
 static int mpi_probe(int from, bool *there, int *who, size_t *n) {
-    MPI_Status status;
+    MPI_Status from_whom;
     int flag = 0, count = 0;
-    if (MPI_Iprobe(from < 0 ? MPI_ANY_SOURCE : from, TAG, MPI_COMM_WORLD, &flag, &status) != MPI_SUCCESS)
+    if (MPI_Iprobe(from < 0 ? MPI_ANY_SOURCE : from, TAG, MPI_COMM_WORLD, &flag, &from_whom) != MPI_SUCCESS)
         return -1;
     *there = flag;
     if (!flag) return 0;
-    if (MPI_Get_count(&status, MPI_CHAR, &count) != MPI_SUCCESS) return -1;
-    *who = status.MPI_SOURCE;
+    if (MPI_Get_count(&from_whom, MPI_CHAR, &count) != MPI_SUCCESS) return -1;
+    *who = from_whom.MPI_SOURCE;
     *n = (size_t)count;
     return 0;
 }
@@ -37,7 +37,7 @@ static void mpi_abort(int code) {
     MPI_Abort(MPI_COMM_WORLD, code);
 }
 
-ranks_open_fn tabes_ranks_open;
+__attribute__((visibility("default"))) ranks_open_fn tabes_ranks_open;
 const ranks *tabes_ranks_open(void) {
     static ranks r;
     int provided;
