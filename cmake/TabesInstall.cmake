@@ -1,7 +1,7 @@
 # What is installed and where, what the version tells of the build, and the Debian package.
 #
 # The program looks for its data relative to itself, so any --prefix works, also one given at install time:
-#   bin/tabes  share/tabes/  share/man/man1/  share/doc/tabes/  completions  lib/tabes/libtabes_cuda.so
+#   bin/tabes  share/tabes/  share/man/man1/  share/doc/tabes/  completions  lib/tabes/libtabes_cuda.so, libtabes_mpi.so
 
 # ---- paths in the program ----
 
