@@ -38,7 +38,7 @@ const command cmd_eval = {
         "      --task NAME         sudoku, countdown, story, gsm8k, math500, humaneval, mbpp or text\n"
         "      --data FILE         examples in the layout of the public file\n"
         "  -n, --examples N        at most so many examples (default: all of a file, 50 generated ones)\n"
-        "      --clues N           clues of a generated Sudoku, 24 to 80 (default 30)\n"
+        "      --clues N           clues of a generated Sudoku, 24 to 80 (default 34)\n"
         "      --policies A,B,...  policies, or all (default confidence,boe); see `tabes policies`\n"
         "      --lengths A,B,...   masks appended to a prompt without gaps (default: the task's)\n"
         "      --tokens-per-step A,B,...\n"
@@ -158,8 +158,9 @@ static void note_plan(const evaluation *v) {
                 v->plan.task->name);
     if (v->a.args.all_policies)
         fprintf(stderr,
-                "tabes: %d decodes: %d examples under %d configurations; oracle and boe-mid cost several "
-                "times a plain one\n",
+                "tabes: %d decodes: %d examples under %d configurations, of which those that look ahead or "
+                "go backward "
+                "through all rows take many times as long as a plain one\n",
                 plan_items(&v->plan), v->plan.examples.n, v->plan.n_configs);
     if (!v->a.ablation) return;
     const param_set *boe = &v->a.wish.policies[1].params;

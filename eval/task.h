@@ -45,7 +45,7 @@ typedef struct task_opts {
 enum {
     TASK_DEFAULT_N = 50,
     TASK_MAX_N = 1000000,
-    SUDOKU_CLUES = 30,
+    SUDOKU_CLUES = 34,
     SUDOKU_MIN_CLUES = 24,
     SUDOKU_MAX_CLUES = 80
 };
