@@ -57,6 +57,9 @@ static int parse_task(eval_args *a, err *e) {
                        task_names());
     if (a->clues && (strcmp(a->task->name, "sudoku") || a->data))
         return err_set(e, ERR_BAD_ARGUMENT, "--clues is for generated Sudoku");
+    if (a->lengths && !a->task->length)
+        return err_set(e, ERR_BAD_ARGUMENT, "--lengths: the prompts of %s have gaps of their own",
+                       a->task->name);
     if (a->judge_model && !a->task->text)
         return err_set(e, ERR_BAD_ARGUMENT, "--judge-model is for --task text");
     a->what.data = a->data;

@@ -188,7 +188,8 @@ for args, needle in ((["--task", "magic"], "unknown task"), ([], "no task"), (BA
                      (["--task", "sudoku", "--data", bad], "line 2"), (["--task", "sudoku", "--data", "/none"], "/none"),
                      (["--task", "sudoku", "--clues", 3], "--clues"), (BASE[2:] + ["--clues", 30], "--clues"),
                      (BASE[2:] + ["--results", "/none/x"], "/none/x"), (BASE[2:] + ["--plot", "/none/x.svg"], "/none/x.svg"), (BASE[2:] + ["--results", bad], "bad.csv"),
-                     (BASE[2:] + ["--lengths", 200], "context"), (BASE[2:] + ["--judge-model", "story"], "text"),
+                     (BASE[2:] + ["--lengths", 20], "gaps of their own"),
+                     (["--task", "text", "--lengths", 200], "context"), (BASE[2:] + ["--judge-model", "story"], "text"),
                      (["--task", "countdown"], "example countdown-0"), (BASE[2:] + ["extra"], "unexpected")):
     code, out, message = tabes("eval", "-m", "sudoku", *args)
     c.check(code == 2 and out == "", f"eval {args}: exit code {code}, {out[:60]!r}")

@@ -226,7 +226,8 @@ static void limits(void **state) {
     MUST(load("text", "a\nb\nc\n", 2, &e), &e);
     CHECK(set.n == 2);
     example_set none;
-    CHECK(task_examples(task_find("sudoku"), &(task_opts){.data = "/nonexistent"}, &none, &e) != 0 && !none.n);
+    CHECK(task_examples(task_find("sudoku"), &(task_opts){.data = "/nonexistent"}, &none, &e) != 0 &&
+          !none.n);
     CHECK(!task_find("magic"));
     for (int i = 0; tasks[i]; i++) CHECK(strstr(task_names(), tasks[i]->name) != NULL);
     example_set_release(&set);
