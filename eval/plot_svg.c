@@ -1,6 +1,7 @@
 /* plot_svg.c - the chart as a figure: intervals as bars, the front as a line, a legend below. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/mem.h"
 #include "eval/plot.h"
@@ -69,27 +70,40 @@ static void put_front(strbuf *b, const summary *s, const plot_axes *a) {
     free(order);
 }
 
-static void put_point(strbuf *b, const summary_row *r, const plot_axes *a, int i) {
+/* One colour for all rows of a policy. */
+static const char *color_of(const summary *s, const summary_row *r) {
+    int k = 0;
+    for (int i = 0; strcmp(s->rows[i].config->label, r->config->label) != 0; i++) {
+        bool first = true;
+        for (int j = 0; j < i; j++) first &= strcmp(s->rows[j].config->label, s->rows[i].config->label) != 0;
+        k += first;
+    }
+    return colors[k % N_COLORS];
+}
+
+static void put_point(strbuf *b, const summary *s, const summary_row *r, const plot_axes *a, int i) {
     double x = x_of(a, r->nfe), y = y_of(a, r->accuracy);
-    const char *color = colors[i % N_COLORS];
+    const char *color = color_of(s, r);
     strbuf_printf(
         b, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\" stroke-opacity=\"0.4\"/>\n",
         x, y_of(a, r->ci.low), x, y_of(a, r->ci.high), color);
     strbuf_printf(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"%s\"><title>", x, y, color);
     put_escaped(b, r->config->label);
     strbuf_printf(b, ": %d of %d, NFE %.1f</title></circle>\n", r->correct, r->n, r->nfe);
-    double row = HEIGHT + i * (double)LEGEND_ROW;
+    double row = HEIGHT + LEGEND_ROW / 2 + i * (double)LEGEND_ROW;
     strbuf_printf(b, "<circle cx=\"%d\" cy=\"%.1f\" r=\"5\" fill=\"%s\"/><text x=\"%d\" y=\"%.1f\">", LEFT,
                   row, color, LEFT + 14, row + 4);
     put_escaped(b, r->config->label);
-    strbuf_printf(b, ", %.3g tokens a step, length %d, seed %llu: %d/%d (%.0f-%.0f%%), NFE %.1f</text>\n",
-                  r->rate, r->config->length, (unsigned long long)r->config->seed, r->correct, r->n,
-                  100 * r->ci.low, 100 * r->ci.high, r->nfe);
+    strbuf_printf(b, ", %.3g tokens a step", r->rate);
+    if (r->config->length) strbuf_printf(b, ", length %d", r->config->length);
+    strbuf_printf(b, ", seed %llu: %d/%d (%.0f-%.0f%%), NFE %.1f</text>\n",
+                  (unsigned long long)r->config->seed, r->correct, r->n, 100 * r->ci.low, 100 * r->ci.high,
+                  r->nfe);
 }
 
 void plot_svg(const summary *s, const char *title, strbuf *out) {
     plot_axes a = plot_range(s);
-    int height = HEIGHT + a.n * LEGEND_ROW;
+    int height = HEIGHT + (a.n + 1) * LEGEND_ROW;
     strbuf_printf(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" "
@@ -104,7 +118,7 @@ void plot_svg(const summary *s, const char *title, strbuf *out) {
         put_front(out, s, &a);
     }
     for (int i = 0, k = 0; i < s->n_rows; i++) {
-        if (!isnan(s->rows[i].accuracy) && s->rows[i].nfe > 0) put_point(out, &s->rows[i], &a, k++);
+        if (!isnan(s->rows[i].accuracy) && s->rows[i].nfe > 0) put_point(out, s, &s->rows[i], &a, k++);
     }
     strbuf_puts(out, "</svg>\n");
 }
