@@ -190,7 +190,8 @@ for args, needle in ((["--task", "magic"], "unknown task"), ([], "no task"), (BA
                      (BASE[2:] + ["--results", "/none/x"], "/none/x"), (BASE[2:] + ["--plot", "/none/x.svg"], "/none/x.svg"), (BASE[2:] + ["--results", bad], "bad.csv"),
                      (BASE[2:] + ["--lengths", 20], "gaps of their own"),
                      (["--task", "text", "--lengths", 200], "context"), (BASE[2:] + ["--judge-model", "story"], "text"),
-                     (["--task", "countdown"], "example countdown-0"), (BASE[2:] + ["extra"], "unexpected")):
+                     (["--task", "countdown"], "example countdown-0"),
+                     (["-m", "tests/vectors/llada", "--task", "text"], "no tokenizer"), (BASE[2:] + ["extra"], "unexpected")):
     code, out, message = tabes("eval", "-m", "sudoku", *args)
     c.check(code == 2 and out == "", f"eval {args}: exit code {code}, {out[:60]!r}")
     c.check(message.count("\n") == 1 and needle in message, f"eval {args}: {message!r} lacks {needle!r}")
