@@ -283,9 +283,20 @@ static int unknown_option(const option_table *t, const char *arg) {
 
 /* Parsing ------------------------------------------------------------- */
 
+static void add_all_policies(cli_args *a) {
+    a->n_policies = 0;
+    a->all_policies = true;
+    for (int i = 0; policies[i] && i < CLI_MAX_POLICIES; i++)
+        a->policies[a->n_policies++].policy = policies[i];
+}
+
 /* Comma separated names; --policy may also be given more than once. */
 static int add_policies(cli_args *a, const char *names, err *e) {
     int max = a->max_policies ? a->max_policies : 1;
+    if (max == CLI_MAX_POLICIES && !strcmp(names, "all")) {
+        add_all_policies(a);
+        return 0;
+    }
     while (*names) {
         char name[40];
         size_t len = strcspn(names, ",");

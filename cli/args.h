@@ -19,7 +19,7 @@
 
 #include "cli/cli.h"
 
-enum { CLI_MAX_POLICIES = 4, CLI_MAX_SETTINGS = 64, CLI_MAX_OPERANDS = 64, CLI_DEFAULT_LENGTH = 64 };
+enum { CLI_MAX_POLICIES = 64, CLI_MAX_SETTINGS = 64, CLI_MAX_OPERANDS = 64, CLI_DEFAULT_LENGTH = 64 };
 
 /* Groups of options. */
 enum {
@@ -51,7 +51,7 @@ typedef struct cli_setting {
 struct cli_args {
     /* Set before cli_parse. */
     const char *default_policies; /* used when --policy is absent: "boe" or "confidence,boe" */
-    int max_policies;             /* how many --policy may name; 0 means 1 */
+    int max_policies; /* how many --policy may name; 0 means 1; CLI_MAX_POLICIES also allows `all` */
 
     /* Results. */
     const char *model;         /* NULL when absent: the bundled sudoku model */
@@ -72,6 +72,7 @@ struct cli_args {
     bool seed_given, json, quiet;
     cli_policy policies[CLI_MAX_POLICIES];
     int n_policies;
+    bool all_policies; /* `all` was given */
     cli_setting settings[CLI_MAX_SETTINGS];
     int n_settings;
     char *operands[CLI_MAX_OPERANDS];

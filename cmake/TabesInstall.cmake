@@ -1,7 +1,7 @@
 # What is installed and where, what the version tells of the build, and the Debian package.
 #
 # The program looks for its data relative to itself, so any --prefix works, also one given at install time:
-#   bin/tabes  share/tabes/  share/man/man1/  share/doc/tabes/  completions  lib/tabes/libtabes_cuda.so
+#   bin/tabes  share/tabes/  share/man/man1/  share/doc/tabes/  completions  lib/tabes/libtabes_cuda.so, libtabes_mpi.so
 
 # ---- paths in the program ----
 
@@ -91,6 +91,11 @@ install(FILES replay/FORMAT.md replay/schema.json DESTINATION share/doc/tabes/re
 if(TARGET tabes_cuda)
   set_target_properties(tabes_cuda PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS tabes_cuda LIBRARY DESTINATION lib/tabes COMPONENT cuda)
+endif()
+
+# Likewise: Open MPI need not be there.
+if(TARGET tabes_mpi)
+  install(TARGETS tabes_mpi LIBRARY DESTINATION lib/tabes COMPONENT mpi)
 endif()
 
 # ---- Debian package: cpack ----

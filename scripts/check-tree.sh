@@ -9,13 +9,14 @@ forbid() { # forbid ROOM PATTERN: includes that a room must not have
     hits=$(git grep -nE "^#include \"($2)/" -- "$1" || true)
     [ -z "$hits" ] || complain "$1 looks upward: $hits"
 }
-forbid kernels 'engine|replay|tui|cli'
-forbid engine 'replay|tui|cli'
+forbid kernels 'engine|replay|eval|tui|cli'
+forbid engine 'replay|eval|tui|cli'
 forbid engine/base 'kernels|engine/[a-z_]+\.h'
-forbid replay 'tui|cli'
-forbid tui 'cli'
+forbid replay 'eval|tui|cli'
+forbid eval 'tui|cli'
+forbid tui 'eval|cli'
 
-hits=$(git grep -nE '#include <(ncurses|curses)' -- kernels engine replay cli || true)
+hits=$(git grep -nE '#include <(ncurses|curses)' -- kernels engine replay eval cli || true)
 [ -z "$hits" ] || complain "curses outside tui: $hits"
 
 git ls-files -z | xargs -0 stat -c '%s %n' 2>/dev/null | awk '

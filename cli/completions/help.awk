@@ -14,13 +14,16 @@ function choice_words(cmd, opt) {
     if (opt == "--color" && cmd == "export") return "plain entropy confidence tis order"
     if (opt == "--color") return "auto always never"
     if (opt == "--at") return "end"
+    if (opt == "--task") return "sudoku countdown story gsm8k math500 humaneval mbpp text"
+    if (opt == "--protocol") return "table2 table5 figure4"
+    if (opt == "--nfe-accounting") return "ours paper"
     return ""
 }
 
 function value_kind(cmd, opt, meta) {
     if (meta == "") return ""
     if (choice_words(cmd, opt) != "") return "words " choice_words(cmd, opt)
-    if (opt == "--model") return "model"
+    if (opt == "--model" || opt == "--judge-model") return "model"
     if (opt == "--policy" || opt == "--policies") return "policies"
     if (opt == "--theme") return "themes"
     if (meta == "on|off") return "words on off"

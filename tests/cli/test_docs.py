@@ -86,7 +86,7 @@ unbound = [k for k in sorted(keys - {","}) if f"'{k}'" not in bindings]
 c.check(len(keys) > 5 and not unbound, f"manual page: keys {unbound} do nothing")
 
 # Every variable that the sources read.
-sources = [f for room in ("kernels", "engine", "replay", "tui", "cli") for f in Path(room).rglob("*.c")]
+sources = [f for room in ("kernels", "engine", "replay", "eval", "tui", "cli") for f in Path(room).rglob("*.c")]
 variables = {v for f in sources for v in re.findall(r'(?:getenv|is_set)\("([A-Z_]+)"\)', f.read_text())}
 for name in sorted(variables - {"HOME"}):
     c.check(re.search(r"\bEv " + name + r"\b", page), f"manual page: {name}")
@@ -138,7 +138,7 @@ for what, words in (("commands", commands), ("policies", names), ("bundled", mod
 # Choices: those of parameters are the program's; the program takes each of the others.
 AROUND = {"open": ["--dump-screen", "20x5"], "replay": [RECORDING, "-m", "sudoku", "--dump-screen", "20x5"],
           "export": [RECORDING, "--to", "svg"], "verify": [RECORDING, "-m", "/nonexistent"],
-          "run": ["-p", "x", "-m", "/nonexistent"], "score": ["-p", "x", "-m", "/nonexistent"]}
+          "run": ["-p", "x", "-m", "/nonexistent"], "eval": ["--task", "sudoku", "-m", "/nonexistent"], "score": ["-p", "x", "-m", "/nonexistent"]}
 for patterns, words in re.findall(r"^    (\S+/\S+(?: \| \S+)*)\) _tabes_words '(.*)' ;;$", bash, re.M):
     for pattern in patterns.split(" | "):
         command, option = pattern.split("/")
