@@ -192,6 +192,10 @@ int denoiser_attention(denoiser *d, const pass *p, int seq, int pos, int layer, 
 /* Soft writes ẽ = Eᵀπ (Eq. 10) of rows[0..n) (indices into the pass's rows) -> out [n][d_model]. */
 int denoiser_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;
 
+/* Classifier-free guidance: the pass is of two sequences with the same n rows each, conditional ones first.
+ * Their logits become z_u + (s+1)(z_c - z_u), and rows [0, n) and their statistics are those from now on. */
+int pass_guide(pass *p, double s, err *e) MUST_CHECK;
+
 pass *pass_new(void);
 void pass_free(pass *p);
 int pass_n_rows(const pass *p);

@@ -18,7 +18,21 @@
     X(boe_others, "boe-others")                                                                              \
     X(boe_mid, "boe-mid")                                                                                    \
     X(boe_rows, "boe-rows")                                                                                  \
-    X(oracle, "oracle")
+    X(oracle, "oracle")                                                                                      \
+    X(fixed, "fixed")                                                                                        \
+    X(threshold, "threshold")                                                                                \
+    X(factor, "factor")                                                                                      \
+    X(eb, "eb")                                                                                              \
+    X(pc, "pc")                                                                                              \
+    X(klass, "klass")                                                                                        \
+    X(maskgit, "maskgit")                                                                                    \
+    X(dream, "dream")                                                                                        \
+    X(p2, "p2")                                                                                              \
+    X(remdm, "remdm")                                                                                        \
+    X(remdm_llada, "remdm-llada")                                                                            \
+    X(fb, "fb")                                                                                              \
+    X(dfm, "dfm")                                                                                            \
+    X(lookum, "lookum")
 
 #define ENTRY(id, name)      &policy_##id,
 #define NAME_FIRST(id, name) name

@@ -12,14 +12,34 @@
 #include "engine/record.h"
 #include "engine/score.h"
 
+/* What a policy remembers from step to step, beyond what the state says: its own struct, freed by `forget`.
+ * Whoever jumps to another state empties it. */
+typedef struct policy_memory {
+    void *data;
+    void (*forget)(void *data);
+} policy_memory;
+
 /* What a policy may look at and where it puts its scores. */
 typedef struct decision {
     score_state state;
     const param_set *params;
-    int step, t, T,
-        budget; /* step: decode steps before this one; budget: tokens to write now, <= those in scope */
-    proposer proposer; /* what a position would be given */
+    int step, t, T; /* step: decode steps before this one */
+    /* Tokens to write now, from 1 to n_scope; a policy that counts for itself changes it while it scores. */
+    int budget;
+    int n_scope; /* masks that may be written: of the block, and not pinned */
+    bool last;   /* no step is planned after this one: everything in scope has to be written */
+    /* The block that the decode is in (all of it without block-length): its masks at the start, its steps,
+     * and which of them this is. */
+    int block_begin, block_masks, block_steps, block_step;
+    /* Tokens written before that may be put back, ascending; clean_row[j] is the pass's row that predicts
+     * position clean[j], or -1 when the policy did not ask for these rows. revealed: probability with which
+     * the token standing at a position was written, 0 when that is unknown. */
+    int n_clean;
+    const int *clean, *clean_row;
+    const double *revealed; /* [n_tokens] */
+    proposer proposer;      /* what a position would be given */
     uint64_t seed;
+    policy_memory *memory;
     step_record *rec; /* cand, score, tis, gate, penalty, ... go here, in rec->mem */
     score_cost cost;
 } decision;
@@ -36,6 +56,12 @@ struct policy {
     /* Does `score` take gradients or restricted lookaheads from the step's own pass? NULL: never. */
     bool (*keeps)(const param_set *ps);
     int (*score)(decision *dec, err *e);
+    /* May be NULL: the `budget` best scores are written. Otherwise fills rec->writes after `score`, perhaps
+     * with none, and with the mask for a token that is put back. */
+    int (*write)(decision *dec, err *e);
+    /* Puts tokens back: the decode goes on until its last planned step, masks or not. NULL: never. */
+    bool (*remasks)(const param_set *ps);
+    bool reads_clean; /* wants the rows of clean positions, too */
 };
 
 struct model_tuning;
@@ -50,8 +76,11 @@ const char *policy_names(void); /* "confidence, margin, ..." */
 /* Defaults with the preset applied and, from a model's tabes.json, lambda and h_max. */
 void policy_defaults(const policy *p, const struct model_tuning *tuning, param_set *out);
 
-/* Common parameters, shared by all policies: steps, budget, temperature, (see policies/common.c) */
-#define COMMON_PARAMS &param_steps, &param_budget, &param_temperature
-extern const param_def param_steps, param_budget, param_temperature;
+/* Common parameters, shared by all policies (see policies/common.c). */
+#define COMMON_PARAMS                                                                                        \
+    &param_steps, &param_budget, &param_block_length, &param_temperature, &param_top_k, &param_top_p,        \
+        &param_cfg
+extern const param_def param_steps, param_budget, param_block_length, param_temperature, param_top_k,
+    param_top_p, param_cfg;
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
+#include "engine/policies/policies.h"
 #include "engine/proposal.h"
 #include "engine/rank.h"
 #include "engine/session_impl.h"
@@ -29,11 +30,15 @@ struct session {
     int T;
     step_ban *bans;
     int n_bans;
-    bool *pinned; /* [n] */
-    int *masked;  /* scratch, [n] each */
+    bool *pinned;     /* [n] */
+    double *revealed; /* [n] probability with which the token there was written */
+    policy_memory memory;
+    int *masked; /* scratch, [n] each */
     bool *scope;
-    int n_masked, n_scope;
-    row_ref *rows;
+    int *clean, *clean_row;
+    int n_masked, n_scope, n_clean;
+    row_ref *rows; /* [2n]: a guided pass asks for twice as many */
+    int32_t *bare; /* [n] the tokens with everything given masked, for guidance */
     pass *p;
 };
 
@@ -59,6 +64,14 @@ static int check_prompt(const denoiser_info *info, const session_opts *o, err *e
     return err_set(e, ERR_BAD_ARGUMENT, "nothing to generate: the length is 0 and the prompt has no masks");
 }
 
+static int check_guidance(const policy *p, const param_set *params, err *e) {
+    bool gradients = p->keeps && p->keeps(params);
+    if (!gradients || !(param_real(params, "cfg") > 0)) return 0;
+    return err_set(e, ERR_BAD_ARGUMENT,
+                   "cfg: gradients are those of the conditional logits alone, so policy %s cannot be guided",
+                   p->name);
+}
+
 static int check_options(const denoiser_info *info, const session_opts *o, err *e) {
     if (!o->policy) return err_set(e, ERR_BAD_ARGUMENT, "no policy; choose one of %s", policy_names());
     if (o->params.defs != o->policy->params) {
@@ -68,6 +81,7 @@ static int check_options(const denoiser_info *info, const session_opts *o, err *
         return err_set(e, ERR_BAD_ARGUMENT, "top-k %d; from 0 to %d are kept", o->top_k, RECORD_TOP_K);
     }
     int rc = check_prompt(info, o, e);
+    if (!rc) rc = check_guidance(o->policy, &o->params, e);
     if (!rc && o->policy->check) rc = o->policy->check(&o->params, info, e);
     return rc;
 }
@@ -79,15 +93,26 @@ static int allocate(session *s, err *e) {
     s->pinned = mem_new(n, sizeof *s->pinned);
     s->masked = mem_new(n, sizeof *s->masked);
     s->scope = mem_new(n, sizeof *s->scope);
-    s->rows = mem_new(n, sizeof *s->rows);
+    s->rows = mem_new(2 * n, sizeof *s->rows);
+    s->revealed = mem_new(n, sizeof *s->revealed);
+    s->clean = mem_new(n, sizeof *s->clean);
+    s->clean_row = mem_new(n, sizeof *s->clean_row);
+    s->bare = mem_new(n, sizeof *s->bare);
     s->p = pass_new();
-    if (s->start && s->tokens && s->pinned && s->masked && s->scope && s->rows && s->p) return 0;
+    bool all = s->start && s->tokens && s->pinned && s->masked && s->scope && s->rows && s->revealed &&
+               s->clean && s->clean_row && s->bare && s->p;
+    if (all) return 0;
     return err_set(e, ERR_NO_MEMORY, "out of memory for a session of %d tokens", s->n);
 }
 
 int session_planned(const param_set *params, int decoded, int n_masked) {
     int steps = param_int(params, "steps"), budget = param_int(params, "budget");
     return steps ? steps : decoded + (n_masked + budget - 1) / budget;
+}
+
+static void forget(session *s) {
+    if (s->memory.data && s->memory.forget) s->memory.forget(s->memory.data);
+    s->memory = (policy_memory){0};
 }
 
 static void as_opened(session *s) {
@@ -136,7 +161,50 @@ void session_close(session *s) {
     free(s->masked);
     free(s->scope);
     free(s->rows);
+    free(s->revealed);
+    free(s->clean);
+    free(s->clean_row);
+    free(s->bare);
+    forget(s);
     free(s);
+}
+
+/* ---- blocks ---- */
+
+/* The positions in scope are those before `end`; tokens can be put back from `begin` on. */
+typedef struct block {
+    bool whole; /* there is one block only */
+    int begin, end, masks, steps, step;
+} block;
+
+/* First position of block b; masks inside the prompt belong to the first. */
+static int block_begin(const session *s, int b, int length) {
+    return b ? s->o.n_prompt + b * length : 0;
+}
+
+/* The block of the first mask that can be written; where tokens are put back, the one whose steps these are.
+ */
+static int current_block(const session *s, int length, int n_blocks, int steps_each) {
+    int b = n_blocks - 1;
+    if (s->policy->remasks && s->policy->remasks(&s->params))
+        return s->decoded / steps_each < b ? s->decoded / steps_each : b;
+    for (int i = 0; i < s->n; i++) {
+        if (s->tokens[i] != s->info->mask_id || s->pinned[i]) continue;
+        return i < s->o.n_prompt ? 0 : (i - s->o.n_prompt) / length;
+    }
+    return b;
+}
+
+static block block_now(const session *s) {
+    int length = param_int(&s->params, "block-length"), answer = s->n - s->o.n_prompt;
+    if (!length || length >= answer) return (block){true, 0, s->n, s->m0, s->T, s->decoded};
+    int n_blocks = (answer + length - 1) / length, each = (s->T + n_blocks - 1) / n_blocks;
+    int b = current_block(s, length, n_blocks, each);
+    block at = {.begin = block_begin(s, b, length), .steps = each, .step = s->decoded - b * each};
+    at.end = b == n_blocks - 1 ? s->n : block_begin(s, b + 1, length);
+    if (at.step < 0) at.step = 0;
+    for (int i = at.begin; i < at.end; i++) at.masks += s->start[i] == s->info->mask_id;
+    return at;
 }
 
 /* ---- what is known ---- */
@@ -146,31 +214,62 @@ int session_quota(int m0, int T, int budget, int k) {
     return m0 / T + (k < m0 % T ? 1 : 0);
 }
 
+static bool puts_back(const session *s) {
+    return s->policy->remasks && s->policy->remasks(&s->params);
+}
+
 /* Tokens to write now. Steps whose share is 0 come last, when nothing is left to write; masks that a
- * person put back are written at the pace of the plan, at least one a step, also past its end. */
-static int quota_now(const session *s) {
-    int steps = param_int(&s->params, "steps"), budget = param_int(&s->params, "budget");
-    int b = session_quota(s->m0, steps, budget, s->decoded);
+ * person put back are written at the pace of the plan, at least one a step, also past its end. In blocks, and
+ * where tokens are put back, what is left is shared out evenly over the steps that are left, which comes to
+ * the same. */
+static int quota_now(const session *s, const block *at) {
+    int steps = param_int(&s->params, "steps"), budget = param_int(&s->params, "budget"), b;
+    if (at->whole && !puts_back(s)) {
+        b = session_quota(s->m0, steps, budget, s->decoded);
+    } else if (!steps) {
+        b = budget;
+    } else {
+        int left = at->steps - at->step > 1 ? at->steps - at->step : 1;
+        b = (s->n_scope + left - 1) / left;
+    }
     if (b < 1) b = 1;
     return b < s->n_scope ? b : s->n_scope;
 }
 
-static void find_masks(session *s) {
-    s->n_masked = s->n_scope = 0;
+/* Masks, those in scope, and written tokens that could be put back; rows to ask for, masked ones first. */
+static void find_masks(session *s, const block *at) {
+    int32_t mask = s->info->mask_id;
+    s->n_masked = s->n_scope = s->n_clean = 0;
     for (int i = 0; i < s->n; i++) {
-        if (s->tokens[i] != s->info->mask_id) continue;
-        s->rows[s->n_masked] = (row_ref){0, i};
-        s->scope[s->n_masked] = !s->pinned[i];
-        s->n_scope += !s->pinned[i];
-        s->masked[s->n_masked++] = i;
+        bool open = !s->pinned[i] && i < at->end;
+        if (s->tokens[i] == mask) {
+            s->rows[s->n_masked] = (row_ref){0, i};
+            s->scope[s->n_masked] = open;
+            s->n_scope += open;
+            s->masked[s->n_masked++] = i;
+        } else if (open && i >= at->begin && s->start[i] == mask) {
+            s->clean[s->n_clean++] = i;
+        }
+    }
+    for (int j = 0; j < s->n_clean; j++) {
+        s->clean_row[j] = s->policy->reads_clean ? s->n_masked + j : -1;
+        s->rows[s->n_masked + j] = (row_ref){0, s->clean[j]};
     }
 }
 
+/* The sequence and, guided, the same with everything given masked; rows of both. */
 static int forward(session *s, bool keep, err *e) {
-    sequence seq = {s->tokens, s->n};
-    forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = s->n_masked, .keep = keep};
+    double guidance = param_real(&s->params, "cfg");
+    int n_rows = s->n_masked + (s->policy->reads_clean ? s->n_clean : 0), n_seqs = guidance > 0 ? 2 : 1;
+    for (int i = 0; i < s->n; i++)
+        s->bare[i] = s->start[i] == s->info->mask_id ? s->tokens[i] : s->info->mask_id;
+    for (int i = 0; i < n_rows && n_seqs == 2; i++) s->rows[n_rows + i] = (row_ref){1, s->rows[i].pos};
+    sequence seqs[2] = {{s->tokens, s->n}, {s->bare, s->n}};
+    forward_req q = {
+        .seqs = seqs, .n_seqs = n_seqs, .rows = s->rows, .n_rows = n_seqs * n_rows, .keep = keep};
     q.cancel = s->o.cancel;
-    return denoiser_forward(s->d, &q, s->p, e);
+    int rc = denoiser_forward(s->d, &q, s->p, e);
+    return rc || n_seqs == 1 ? rc : pass_guide(s->p, guidance, e);
 }
 
 static int no_memory(const session *s, err *e) {
@@ -246,7 +345,7 @@ static int write_at(const decision *dec, int i, step_write *out, err *e) {
 }
 
 /* The `budget` best scores, each with its token. */
-static int choose(const session *s, const decision *dec, err *e) {
+static int choose_best(const session *s, const decision *dec, err *e) {
     step_record *r = dec->rec;
     int budget = dec->budget, rc = check_scores(r, e);
     if (rc) return rc;
@@ -260,6 +359,16 @@ static int choose(const session *s, const decision *dec, err *e) {
     r->n_writes = budget;
     r->writes = writes;
     return 0;
+}
+
+/* The policy's own choice, or the best scores. What is still masked after the last planned step is written at
+ * once, most probable tokens first. */
+static int choose(session *s, decision *dec, err *e) {
+    if (!s->policy->write) return choose_best(s, dec, e);
+    if (s->decoded < s->T) return s->policy->write(dec, e);
+    dec->budget = dec->n_scope;
+    int rc = policy_confidence.score(dec, e);
+    return rc ? rc : choose_best(s, dec, e);
 }
 
 /* ---- looking on ---- */
@@ -292,7 +401,8 @@ int session_observe(const decision *dec, err *e) {
 /* ---- a step ---- */
 
 void session_decide(session *s, step_record *r, decision *dec) {
-    find_masks(s);
+    block at = block_now(s);
+    find_masks(s, &at);
     r->step = s->k;
     r->kind = STEP_DECODE;
     r->T = s->T;
@@ -303,10 +413,28 @@ void session_decide(session *s, step_record *r, decision *dec) {
         .step = s->decoded,
         .t = r->t,
         .T = s->T,
-        .budget = quota_now(s),
+        .budget = quota_now(s, &at),
+        .n_scope = s->n_scope,
+        .last = s->decoded >= s->T - 1,
+        .block_begin = at.whole ? s->o.n_prompt : at.begin,
+        .block_masks = at.masks,
+        .block_steps = at.steps,
+        .block_step = at.step,
+        .n_clean = s->n_clean,
+        .clean = s->clean,
+        .clean_row = s->clean_row,
+        .revealed = s->revealed,
         .seed = s->o.seed,
-        .proposer = {s->p, s->info->n_vocab, param_real(&s->params, "temperature"), s->o.seed, s->decoded,
-                     s->bans, s->n_bans},
+        .memory = &s->memory,
+        .proposer = {.p = s->p,
+                     .n_vocab = s->info->n_vocab,
+                     .temperature = param_real(&s->params, "temperature"),
+                     .top_k = param_int(&s->params, "top-k"),
+                     .top_p = param_real(&s->params, "top-p"),
+                     .seed = s->o.seed,
+                     .step = s->decoded,
+                     .bans = s->bans,
+                     .n_bans = s->n_bans},
         .rec = r,
     };
 }
@@ -319,6 +447,7 @@ int session_know(session *s, decision *dec, bool keep, err *e) {
 
 int session_choose(session *s, decision *dec, err *e) {
     int rc = s->policy->score(dec, e);
+    if (!rc && dec->budget > dec->rec->n_cand && !s->policy->write) dec->budget = dec->rec->n_cand;
     return rc ? rc : choose(s, dec, e);
 }
 
@@ -328,7 +457,7 @@ static int fill(session *s, step_record *r, decision *dec, err *e) {
     int rc = session_know(s, dec, s->o.observe_tis || (p->keeps && p->keeps(&s->params)), e);
     if (!rc) rc = session_choose(s, dec, e);
     if (rc) return rc;
-    r->nfe = 1 + dec->cost.forwards;
+    r->nfe = (param_real(&s->params, "cfg") > 0 ? 2 : 1) + dec->cost.forwards;
     r->backward_rows = dec->cost.backward_rows;
     double end = clock_now();
     r->ms = (end - begin) * 1e3;
@@ -344,8 +473,9 @@ int session_propose(session *s, const step_record **out, err *e) {
     step_record *r = record_new();
     if (!r) return no_memory(s, e);
     session_decide(s, r, &dec);
-    int rc = dec.budget ? fill(s, r, &dec, e) : 0;
-    if (rc || !dec.budget) {
+    bool more = dec.budget || (puts_back(s) && dec.n_clean && s->decoded < s->T);
+    int rc = more ? fill(s, r, &dec, e) : 0;
+    if (rc || !more) {
         record_unref(r);
         return rc;
     }
@@ -359,13 +489,14 @@ static int check_write(const session *s, const step_record *r, const step_write 
         return err_set(e, ERR_BAD_ARGUMENT, "step %d writes token %d at position %d of %d", r->step,
                        (int)w->token, w->pos, s->n);
     }
-    if ((w->token == mask) != (r->kind == STEP_REMASK)) {
+    bool back = w->token == mask;
+    if (r->kind != STEP_DECODE && back != (r->kind == STEP_REMASK)) {
         return err_set(e, ERR_BAD_ARGUMENT, "step %d (%s) writes %s at position %d", r->step,
-                       step_kind_name(r->kind), w->token == mask ? "the mask" : "a token", w->pos);
+                       step_kind_name(r->kind), back ? "the mask" : "a token", w->pos);
     }
-    if (r->kind == STEP_DECODE && s->tokens[w->pos] != mask) {
-        return err_set(e, ERR_BAD_ARGUMENT, "step %d writes position %d, which is not masked", r->step,
-                       w->pos);
+    if (r->kind == STEP_DECODE && back == (s->tokens[w->pos] == mask)) {
+        return err_set(e, ERR_BAD_ARGUMENT, "step %d %s position %d, which is %smasked", r->step,
+                       back ? "puts back" : "writes", w->pos, back ? "" : "not ");
     }
     return 0;
 }
@@ -385,7 +516,8 @@ static int apply_setting(session *s, const step_setting *to, err *e) {
     if (!p) return err_set(e, ERR_BAD_ARGUMENT, "unknown policy %s", to->policy);
     if (to->params.defs != p->params)
         return err_set(e, ERR_BAD_ARGUMENT, "the parameters are not those of policy %s", p->name);
-    int rc = p->check ? p->check(&to->params, s->info, e) : 0;
+    int rc = check_guidance(p, &to->params, e);
+    if (!rc && p->check) rc = p->check(&to->params, s->info, e);
     if (rc) return rc;
     for (int i = 0; i < to->n_pins; i++) {
         if (to->pins[i] < 0 || to->pins[i] >= s->n)
@@ -398,6 +530,7 @@ static int apply_setting(session *s, const step_setting *to, err *e) {
     s->n_bans = to->n_bans;
     memset(s->pinned, 0, (size_t)s->n * sizeof *s->pinned);
     for (int i = 0; i < to->n_pins; i++) s->pinned[to->pins[i]] = true;
+    if (p != s->policy) forget(s);
     s->policy = p;
     s->params = to->params;
     s->T = to->T;
@@ -408,7 +541,11 @@ int session_commit(session *s, const step_record *r, err *e) {
     int rc = check_commit(s, r, e);
     if (!rc && r->setting) rc = apply_setting(s, r->setting, e);
     if (rc) return rc;
-    for (int i = 0; i < r->n_writes; i++) s->tokens[r->writes[i].pos] = r->writes[i].token;
+    for (int i = 0; i < r->n_writes; i++) {
+        s->tokens[r->writes[i].pos] = r->writes[i].token;
+        s->revealed[r->writes[i].pos] = r->writes[i].p;
+    }
+    if (r->kind != STEP_DECODE) forget(s);
     s->k++;
     s->decoded += r->kind == STEP_DECODE;
     return 0;
@@ -420,7 +557,17 @@ session_state session_state_of(const trajectory *t, int n, int32_t *tokens) {
                            .n = t->head.n_tokens,
                            .k = n,
                            .decoded = trajectory_decoded(t, n),
-                           .setting = trajectory_setting(t, n)};
+                           .setting = trajectory_setting(t, n),
+                           .from = t};
+}
+
+/* Probabilities of the writes that state k shows. */
+static void look_up_revealed(session *s, const session_state *to) {
+    memset(s->revealed, 0, (size_t)s->n * sizeof *s->revealed);
+    for (int k = 0; to->from && k < to->k && k < to->from->n_records; k++) {
+        const step_record *r = to->from->records[k];
+        for (int i = 0; i < r->n_writes; i++) s->revealed[r->writes[i].pos] = r->writes[i].p;
+    }
 }
 
 int session_seek(session *s, const session_state *to, err *e) {
@@ -436,6 +583,9 @@ int session_seek(session *s, const session_state *to, err *e) {
     int rc = to->setting ? apply_setting(s, to->setting, e) : 0;
     if (rc) return rc;
     if (!to->setting) as_opened(s);
+    bool same = to->k == s->k && !memcmp(s->tokens, to->tokens, (size_t)to->n * sizeof *to->tokens);
+    if (!same) forget(s);
+    look_up_revealed(s, to);
     memmove(s->tokens, to->tokens, (size_t)to->n * sizeof *to->tokens);
     s->k = to->k;
     s->decoded = to->decoded;
@@ -461,6 +611,7 @@ int32_t session_start_token(const session *s, int pos) {
 }
 
 bool session_done(const session *s) {
+    if (puts_back(s) && s->decoded < s->T) return false;
     for (int i = 0; i < s->n; i++) {
         if (s->tokens[i] == s->info->mask_id) return false;
     }

@@ -33,7 +33,8 @@ int session_open(session **out, denoiser *d, const session_opts *o, err *e) MUST
 void session_close(session *s);
 
 /* *out gets a reference the caller releases; NULL and 0 when nothing is left to write: no position is masked,
- * or only pinned ones are. Any failure leaves the session unchanged. */
+ * or only pinned ones are; of a policy that puts tokens back, also no step is left. A step may write nothing,
+ * where a policy's draws say so. Any failure leaves the session unchanged. */
 int session_propose(session *s, const step_record **out, err *e) MUST_CHECK;
 int session_commit(session *s, const step_record *r, err *e) MUST_CHECK;
 
@@ -43,6 +44,7 @@ typedef struct session_state {
     const int32_t *tokens;
     int n, k, decoded;
     const step_setting *setting;
+    const trajectory *from; /* where the probabilities of written tokens are looked up; may be NULL */
 } session_state;
 
 /* State n of a trajectory of this session; tokens [head.n_tokens] is room for it. */

@@ -51,9 +51,10 @@ static int check_write(const trajectory *t, const step_record *r, int i, err *e)
                        "step %d writes token %d at position %d, outside the vocabulary of %d", r->step,
                        (int)w->token, w->pos, h->n_vocab);
     }
-    if ((w->token == h->mask_id) != (r->kind == STEP_REMASK)) {
+    bool back = w->token == h->mask_id;
+    if (r->kind != STEP_DECODE && back != (r->kind == STEP_REMASK)) {
         return err_set(e, ERR_BAD_FORMAT, "step %d (%s) writes %s at position %d", r->step,
-                       step_kind_name(r->kind), w->token == h->mask_id ? "the mask" : "a token", w->pos);
+                       step_kind_name(r->kind), back ? "the mask" : "a token", w->pos);
     }
     return 0;
 }

@@ -233,7 +233,7 @@ int pane_derive(pane *p, err *e) {
         const step_record *r = p->traj->records[k];
         for (int i = 0; i < r->n_writes; i++) {
             const step_write *w = &r->writes[i];
-            bool remask = r->kind == STEP_REMASK;
+            bool remask = w->token == p->traj->head.mask_id;
             p->rank[w->pos] = remask ? 0 : ++count;
             p->written_by[w->pos] = remask ? -1 : k;
             p->written_p[w->pos] = w->p;

@@ -1,5 +1,9 @@
-/* common.c - what policies share: the common parameters and the loops round a score. */
+/* common.c - what policies share: the common parameters, the loops round a score, writes and draws. */
+#include <assert.h>
+#include <math.h>
+
 #include "engine/policies/policies.h"
+#include "engine/rank.h"
 
 const param_def param_steps = {
     .name = "steps",
@@ -14,6 +18,37 @@ const param_def param_budget = {.name = "budget",
                                 .max = 100000,
                                 .def = 1,
                                 .help = "tokens b written per step; used when steps is 0"};
+const param_def param_block_length = {.name = "block-length",
+                                      .type = PARAM_INT,
+                                      .min = 0,
+                                      .max = 100000,
+                                      .def = 0,
+                                      .help = "semi-autoregressive: blocks of so many tokens are finished "
+                                              "one after the other, each with its share of "
+                                              "the steps; 0: the whole generation at once"};
+const param_def param_top_k = {.name = "top-k",
+                               .type = PARAM_INT,
+                               .min = 0,
+                               .max = 100000,
+                               .def = 0,
+                               .help =
+                                   "with a temperature, draw among the k most probable tokens; 0: among all"};
+const param_def param_top_p = {.name = "top-p",
+                               .type = PARAM_REAL,
+                               .min = 0,
+                               .max = 1,
+                               .def = 1,
+                               .help = "with a temperature, draw among the most probable tokens that reach "
+                                       "this probability together, the one "
+                                       "that crosses it included"};
+const param_def param_cfg = {
+    .name = "cfg",
+    .type = PARAM_REAL,
+    .min = 0,
+    .max = 100,
+    .def = 0,
+    .help = "classifier-free guidance s: logits z_u + (s+1)(z_c - z_u), where z_u sees the "
+            "prompt masked; a second forward per step; 0: off"};
 const param_def param_temperature = {.name = "temperature",
                                      .type = PARAM_REAL,
                                      .min = 0,
@@ -76,4 +111,67 @@ int choose_candidates(decision *dec, int **out, err *e) {
     dec->rec->cand = cand;
     *out = index;
     return 0;
+}
+
+double proposed_confidence(const decision *dec, int m) {
+    return propose_token(&dec->proposer, m).p;
+}
+
+static double score_at(const void *ctx, int i) {
+    const step_record *r = ctx;
+    return r->score[i];
+}
+
+int *candidates_by_score(decision *dec, err *e) {
+    step_record *r = dec->rec;
+    int *order = arena_new(&r->mem, (size_t)r->n_cand, sizeof *order);
+    if (order)
+        rank_order(score_at, r, r->n_cand, order);
+    else
+        no_memory(dec, e);
+    return order;
+}
+
+/* ---- writes ---- */
+
+int begin_writes(decision *dec, err *e) {
+    step_record *r = dec->rec;
+    size_t n = (size_t)dec->state.n_masked + (size_t)dec->n_clean;
+    r->n_writes = 0;
+    r->writes = arena_new(&r->mem, n, sizeof *r->writes);
+    return r->writes ? 0 : no_memory(dec, e);
+}
+
+static void add_write(step_record *r, step_write w) {
+    ((step_write *)(uintptr_t)r->writes)[r->n_writes++] = w; /* made by begin_writes */
+}
+
+int write_mask(decision *dec, int m, double score, err *e) {
+    int pos = dec->state.masked[m];
+    proposal x = propose_token(&dec->proposer, m);
+    if (x.token < 0) return err_set(e, ERR_BAD_ARGUMENT, "position %d: every token is banned", pos);
+    add_write(dec->rec, (step_write){.pos = pos, .token = x.token, .p = x.p, .score = score});
+    return 0;
+}
+
+void put_back(decision *dec, int j, double score) {
+    int pos = dec->clean[j];
+    int32_t mask = denoiser_get_info(dec->state.d)->mask_id;
+    add_write(dec->rec, (step_write){.pos = pos, .token = mask, .p = 0, .score = score});
+}
+
+int masked_of(const decision *dec, int i) {
+    int m = record_masked_index(dec->rec, dec->rec->cand[i]);
+    assert(m >= 0);
+    return m;
+}
+
+/* ---- draws ---- */
+
+double draw(const decision *dec, int pos, rng_purpose purpose) {
+    return rng_uniform(dec->seed, (uint64_t)dec->step, (uint64_t)pos, 0, purpose);
+}
+
+double gumbel(const decision *dec, int pos, rng_purpose purpose) {
+    return -log(-log(draw(dec, pos, purpose)));
 }

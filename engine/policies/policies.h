@@ -3,11 +3,14 @@
 #ifndef TABES_POLICIES_H
 #define TABES_POLICIES_H
 
+#include "engine/base/rng.h"
 #include "engine/policy.h"
 #include "engine/proposal.h"
 
 extern const policy policy_confidence, policy_margin, policy_entropy, policy_random, policy_left_to_right,
-    policy_boe, policy_boe_others, policy_boe_mid, policy_boe_rows, policy_oracle;
+    policy_boe, policy_boe_others, policy_boe_mid, policy_boe_rows, policy_oracle, policy_fixed,
+    policy_threshold, policy_factor, policy_eb, policy_pc, policy_klass, policy_maskgit, policy_dream,
+    policy_p2, policy_remdm, policy_remdm_llada, policy_fb, policy_dfm, policy_lookum;
 
 /* The parameters of policies that have no others. */
 extern const param_def *const common_params[];
@@ -23,6 +26,32 @@ int score_positions(decision *dec, position_score *score, err *e) MUST_CHECK;
 /* Choose the candidates by candidate-rule and rho; rec->cand gets their positions. Indices into masked
  * lie in the record's memory: *out [rec->n_cand]. */
 int choose_candidates(decision *dec, int **out, err *e) MUST_CHECK;
+
+/* Score of a mask: probability of its proposed token. */
+double proposed_confidence(const decision *dec, int m);
+
+/* Indices of the record's candidates, best score first, lower position on ties; in the record's memory. NULL
+ * with the error. */
+int *candidates_by_score(decision *dec, err *e);
+
+/* Writes of a step that a policy puts together itself, in the record's memory: room for every mask and every
+ * token that can be put back. */
+int begin_writes(decision *dec, err *e) MUST_CHECK;
+/* The proposed token of mask m (index into masked), with its score; every token being banned is an error. */
+int write_mask(decision *dec, int m, double score, err *e) MUST_CHECK;
+/* Clean token j back to the mask. */
+void put_back(decision *dec, int j, double score);
+/* Whether a mask is in scope. */
+static inline bool in_scope(const decision *dec, int m) {
+    return !dec->state.scope || dec->state.scope[m];
+}
+/* Index into masked of candidate i. */
+int masked_of(const decision *dec, int i);
+
+/* A draw for a position at this step. */
+double draw(const decision *dec, int pos, rng_purpose purpose);
+/* -ln(-ln U) of such a draw. */
+double gumbel(const decision *dec, int pos, rng_purpose purpose);
 
 /* n doubles in the record's memory. */
 double *decision_doubles(decision *dec, int n, err *e);

@@ -197,7 +197,7 @@ static void test_lock_in(void **state) {
     memcpy(tokens, prompt, sizeof tokens);
     tokens[0] = 5;
     tokens[2] = 0;
-    MUST(session_seek(s, &(session_state){tokens, N, 2, 2, NULL}, &e), &e);
+    MUST(session_seek(s, &(session_state){tokens, N, 2, 2, NULL, NULL}, &e), &e);
     x = look(s, INSPECT_LOCK_IN);
     const lock_in_view *v = &x->lock_in;
     double all = exp(2) + 7;

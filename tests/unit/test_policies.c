@@ -82,7 +82,7 @@ static const step_record *step_at(denoiser *d, const char *name, const setting *
     policy_defaults(o.policy, NULL, &o.params);
     for (; set && set->name; set++) MUST(param_parse(&o.params, set->name, set->value, &e), &e);
     MUST(session_open(&s, d, &o, &e), &e);
-    MUST(session_seek(s, &(session_state){prompt, N, k, k, NULL}, &e), &e);
+    MUST(session_seek(s, &(session_state){prompt, N, k, k, NULL, NULL}, &e), &e);
     MUST(session_propose(s, &r, &e), &e);
     session_close(s);
     return r;

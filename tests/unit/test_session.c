@@ -199,7 +199,7 @@ static void test_repeat(void **state) {
             record_unref(again);
         }
         for (int k = 7; k >= 0; k--) { /* undo step by step: the same decision at every state */
-            MUST(session_seek(s, &(session_state){states[k], N, k, k, NULL}, &e), &e);
+            MUST(session_seek(s, &(session_state){states[k], N, k, k, NULL, NULL}, &e), &e);
             const step_record *again = propose(s);
             CHECK(session_step_index(s) == k && same_record(first[k], again));
             record_unref(again);
@@ -292,12 +292,12 @@ static void test_branching(void **state) {
     }
     CHECK(session_step_index(s) == 7 && writes[2] == 2 && writes[5] == 2 && writes[6] == 1);
     err e = {0};
-    CHECK(session_seek(s, &(session_state){prompt, N - 1, 0, 0, NULL}, &e) == ERR_BAD_ARGUMENT &&
-          session_seek(s, &(session_state){prompt, N, -1, 0, NULL}, &e));
+    CHECK(session_seek(s, &(session_state){prompt, N - 1, 0, 0, NULL, NULL}, &e) == ERR_BAD_ARGUMENT &&
+          session_seek(s, &(session_state){prompt, N, -1, 0, NULL, NULL}, &e));
     int32_t wild[N];
     memcpy(wild, prompt, sizeof wild);
     wild[3] = FAKE_V;
-    CHECK(session_seek(s, &(session_state){wild, N, 0, 0, NULL}, &e) == ERR_BAD_ARGUMENT && session_done(s));
+    CHECK(session_seek(s, &(session_state){wild, N, 0, 0, NULL, NULL}, &e) == ERR_BAD_ARGUMENT && session_done(s));
     session_close(s);
     session_close(NULL);
     denoiser_close(&f->base);
