@@ -162,6 +162,7 @@ static int open_decision(scores *s, err *e) {
                         .seed = s->args.seed,
                         .n_scope = n,
                         .last = t <= 1,
+                        .block_begin = n ? s->rec->masked[0] : 0,
                         .block_masks = n,
                         .block_steps = T,
                         .block_step = s->rec->step,

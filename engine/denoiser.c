@@ -13,6 +13,10 @@ int denoiser_load(denoiser **out, const char *path, const denoiser_opts *o, err 
     return transformer_open(out, path, o, e);
 }
 
+void denoiser_set_turn_end(denoiser *d, int32_t id) {
+    d->info.turn_end_id = id;
+}
+
 int denoiser_fork(denoiser **out, denoiser *d, err *e) {
     *out = NULL;
     if (!d->ops->fork) return err_set(e, ERR_UNSUPPORTED, "%s cannot be forked", d->info.arch);

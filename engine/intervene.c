@@ -92,7 +92,9 @@ static int begin(step_record **out, int32_t **tokens, const trajectory *t, int n
     for (int i = 0; i < t->head.n_tokens; i++) masks += t->head.start[i] == t->head.mask_id;
     r->step = n;
     r->kind = kind;
-    r->T = trajectory_setting(t, n) ? now.T : session_planned(&now.params, 0, masks);
+    r->T = trajectory_setting(t, n)
+               ? now.T
+               : session_planned(&t->head, policy_find(now.policy), &now.params, 0, masks);
     if (r->T < 1) r->T = 1;
     r->t = r->T - decoded > 1 ? r->T - decoded : 1;
     *out = r;
@@ -194,7 +196,7 @@ int intervene_setting(step_record **out, const trajectory *t, int n, const step_
         step_setting s = *to;
         int masks = 0, decoded = trajectory_decoded(t, n);
         for (int i = 0; i < t->head.n_tokens; i++) masks += tokens[i] == t->head.mask_id;
-        s.T = session_planned(&s.params, decoded, masks);
+        s.T = session_planned(&t->head, policy_find(s.policy), &s.params, decoded, masks);
         if (s.T < 1) s.T = 1;
         (*out)->T = s.T;
         (*out)->t = s.T - decoded > 1 ? s.T - decoded : 1;

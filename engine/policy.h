@@ -27,9 +27,9 @@ typedef struct decision {
     /* Tokens to write now, from 1 to n_scope; a policy that counts for itself changes it while it scores. */
     int budget;
     int n_scope; /* masks that may be written: of the block, and not pinned */
-    bool last;   /* no step is planned after this one: everything in scope has to be written */
-    /* The block that the decode is in (all of it without block-length): its masks at the start, its steps,
-     * and which of them this is. */
+    bool last;   /* no step is planned for the block after this one: what it leaves masked is swept up */
+    /* The block that the decode is in (all of it without block-length): its first position to generate, its
+     * masks at the start, its steps, and which of them this is. */
     int block_begin, block_masks, block_steps, block_step;
     /* Tokens written before that may be put back, ascending; clean_row[j] is the pass's row that predicts
      * position clean[j], or -1 when the policy did not ask for these rows. revealed: probability with which
@@ -37,6 +37,7 @@ typedef struct decision {
     int n_clean;
     const int *clean, *clean_row;
     const double *revealed; /* [n_tokens] */
+    const bool *late;       /* [n_masked] masks to be written after all others; NULL: none */
     proposer proposer;      /* what a position would be given */
     uint64_t seed;
     policy_memory *memory;
@@ -62,6 +63,15 @@ struct policy {
     /* Puts tokens back: the decode goes on until its last planned step, masks or not. NULL: never. */
     bool (*remasks)(const param_set *ps);
     bool reads_clean; /* wants the rows of clean positions, too */
+    /* Decode steps that `steps` as a person gives them come to; NULL: as many. Never fewer. */
+    int (*plan)(int steps);
+    /* Remembers what the pass of an earlier step said; called for the last looks_back(params) decode steps,
+     * in their order, where `memory` was lost. NULL: what it remembers follows from the state. */
+    int (*recall)(decision *dec, err *e);
+    int (*looks_back)(const param_set *ps);
+    bool own_passes;     /* runs forwards beside the step's, which guidance does not reach */
+    bool narrow_nucleus; /* top-p leaves out the token that crosses it */
+    bool ignores_order;  /* draws each position by itself: eos-last has no hold on it */
 };
 
 struct model_tuning;
@@ -79,8 +89,8 @@ void policy_defaults(const policy *p, const struct model_tuning *tuning, param_s
 /* Common parameters, shared by all policies (see policies/common.c). */
 #define COMMON_PARAMS                                                                                        \
     &param_steps, &param_budget, &param_block_length, &param_temperature, &param_top_k, &param_top_p,        \
-        &param_cfg
+        &param_cfg, &param_eos_last, &param_eos_ban
 extern const param_def param_steps, param_budget, param_block_length, param_temperature, param_top_k,
-    param_top_p, param_cfg;
+    param_top_p, param_cfg, param_eos_last, param_eos_ban;
 
 #endif

@@ -65,7 +65,8 @@ static double least_drawn(const proposer *r, const float *z, double top, float *
     for (int i = 0; i < n && r->top_p < 1; i++) {
         sum += exp(((double)sorted[i] - top) / r->temperature);
         if (sum < r->top_p * total) continue;
-        return fmax(least, (double)sorted[i]);
+        bool drops = r->narrow && i > 0 && sum > r->top_p * total;
+        return fmax(least, (double)sorted[drops ? i - 1 : i]);
     }
     return least;
 }

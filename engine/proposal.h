@@ -16,6 +16,7 @@ typedef struct proposer {
     double temperature;
     int top_k;    /* 0: all */
     double top_p; /* 1: all */
+    bool narrow;  /* top_p leaves out the token that crosses it, unless it is the first */
     uint64_t seed;
     int step;
     const step_ban *bans;

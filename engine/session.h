@@ -44,7 +44,9 @@ typedef struct session_state {
     const int32_t *tokens;
     int n, k, decoded;
     const step_setting *setting;
-    const trajectory *from; /* where the probabilities of written tokens are looked up; may be NULL */
+    /* Where the probabilities of written tokens and the states of the last decode steps are looked up; may be
+     * NULL. Borrowed for the call. */
+    const trajectory *from;
 } session_state;
 
 /* State n of a trajectory of this session; tokens [head.n_tokens] is room for it. */
@@ -64,7 +66,13 @@ void session_header(const session *s, traj_header *h);
 int session_quota(int m0, int T, int budget, int k);
 
 /* Planned decode steps T of a session with these parameters that has taken `decoded` of them and has n_masked
- * masks left: the parameter `steps`, or as many as `budget` needs from here. */
-int session_planned(const param_set *params, int decoded, int n_masked);
+ * masks left: the parameter `steps`, or as many as `budget` needs from here; in blocks at least one for each;
+ * as many as the policy makes of that. Of the header: start, n_tokens, n_prompt and mask_id. */
+int session_planned(const traj_header *h, const policy *p, const param_set *params, int decoded,
+                    int n_masked);
+
+/* Length of the prompt with which a session of this header is opened: all of it where what follows the prompt
+ * is not all masks. */
+int session_prompt(const traj_header *h);
 
 #endif

@@ -56,6 +56,8 @@ static int check_write(const trajectory *t, const step_record *r, int i, err *e)
         return err_set(e, ERR_BAD_FORMAT, "step %d (%s) writes %s at position %d", r->step,
                        step_kind_name(r->kind), back ? "the mask" : "a token", w->pos);
     }
+    if (r->kind == STEP_DECODE && back && t->last[w->pos] == h->mask_id)
+        return err_set(e, ERR_BAD_FORMAT, "step %d puts back position %d, which is masked", r->step, w->pos);
     return 0;
 }
 
@@ -172,7 +174,7 @@ traj_totals trajectory_totals(const trajectory *t, int n) {
         sum.nfe += r->nfe;
         sum.backward_rows += r->backward_rows;
         sum.ms += r->ms;
-        sum.n_written += r->n_writes;
+        sum.n_written += r->n_writes; /* what is put back counts, too: the file's total is of `writes` */
     }
     return sum;
 }

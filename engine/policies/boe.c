@@ -169,4 +169,5 @@ const policy policy_boe = {
     .check = boe_check,
     .keeps = boe_keeps,
     .score = boe_score,
+    .own_passes = true,
 };

@@ -13,4 +13,5 @@ const policy policy_boe_others = {
     .check = boe_check,
     .keeps = boe_keeps,
     .score = boe_score,
+    .own_passes = true,
 };

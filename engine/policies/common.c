@@ -49,6 +49,13 @@ const param_def param_cfg = {
     .def = 0,
     .help = "classifier-free guidance s: logits z_u + (s+1)(z_c - z_u), where z_u sees the "
             "prompt masked; a second forward per step; 0: off"};
+const param_def param_eos_last = {
+    .name = "eos-last",
+    .type = PARAM_BOOL,
+    .def = 0,
+    .help = "positions whose token would be the end of text or turn are written after all others"};
+const param_def param_eos_ban = {
+    .name = "eos-ban", .type = PARAM_BOOL, .def = 0, .help = "the ends of text and turn are never written"};
 const param_def param_temperature = {.name = "temperature",
                                      .type = PARAM_REAL,
                                      .min = 0,
@@ -117,6 +124,10 @@ double proposed_confidence(const decision *dec, int m) {
     return propose_token(&dec->proposer, m).p;
 }
 
+bool is_late(const decision *dec, int i) {
+    return dec->late && dec->late[masked_of(dec, i)];
+}
+
 static double score_at(const void *ctx, int i) {
     const step_record *r = ctx;
     return r->score[i];
@@ -124,11 +135,17 @@ static double score_at(const void *ctx, int i) {
 
 int *candidates_by_score(decision *dec, err *e) {
     step_record *r = dec->rec;
-    int *order = arena_new(&r->mem, (size_t)r->n_cand, sizeof *order);
-    if (order)
-        rank_order(score_at, r, r->n_cand, order);
-    else
-        no_memory(dec, e);
+    int n = r->n_cand, at = 0, *order = arena_new(&r->mem, (size_t)n, sizeof *order);
+    int *late = arena_new(&r->mem, (size_t)n, sizeof *late), n_late = 0;
+    if (!order || !late) return no_memory(dec, e), NULL;
+    rank_order(score_at, r, n, order);
+    for (int i = 0; i < n && dec->late; i++) {
+        if (is_late(dec, order[i]))
+            late[n_late++] = order[i];
+        else
+            order[at++] = order[i];
+    }
+    for (int i = 0; i < n_late; i++) order[at + i] = late[i];
     return order;
 }
 

@@ -31,7 +31,7 @@ static const param_def history_def = {.name = "history",
                                       .def = 2,
                                       .help = "n: successive steps that must have been stable"};
 
-/* What was known at one step. */
+/* What was known at one step; the distributions of the last two steps only. */
 typedef struct moment {
     int step, n; /* step -1: nothing */
     int *pos;    /* [n] masked positions, ascending */
@@ -93,7 +93,7 @@ static double divergence(const float *p, const float *before, int n) {
 
 static void fill_row(const decision *dec, moment *now, int i, const moment *before) {
     int V = dec->proposer.n_vocab,
-        was = before && before->step == now->step - 1 ? find(before, now->pos[i]) : -1;
+        was = before && before->step == now->step - 1 && before->p ? find(before, now->pos[i]) : -1;
     const float *z = pass_logits(dec->state.p, i);
     double lse = pass_stats(dec->state.p, i)->lse;
     float *p = now->p + (size_t)i * (size_t)V;
@@ -114,6 +114,9 @@ static int remember(decision *dec, past *h, err *e) {
         return err_set(e, ERR_NO_MEMORY, "out of memory for the predictions of %d positions", s->n_masked);
     }
     now->step = dec->step, now->n = s->n_masked;
+    for (int i = 0; i <= MOST_HISTORY; i++) {
+        if (h->at[i].step >= 0 && h->at[i].step < dec->step - 1) free(h->at[i].p), h->at[i].p = NULL;
+    }
     for (int i = 0; i < now->n; i++) fill_row(dec, now, i, moment_of(h, dec->step - 1));
     return 0;
 }
@@ -130,6 +133,16 @@ static bool stable(const decision *dec, past *h, int pos) {
     return true;
 }
 
+static int recall(decision *dec, err *e) {
+    past *h = remembered(dec, e);
+    int rc = h ? pass_read(dec->state.p, NULL, 0, e) : ERR_NO_MEMORY;
+    return rc ? rc : remember(dec, h, e);
+}
+
+static int looks_back(const param_set *ps) {
+    return param_int(ps, "history");
+}
+
 /* Ready positions get 1 added to their score, so that they come first and are all written. */
 static int score(decision *dec, err *e) {
     past *h = remembered(dec, e);
@@ -140,7 +153,8 @@ static int score(decision *dec, err *e) {
     if (!scores) return rc ? rc : ERR_NO_MEMORY;
     for (int i = 0; i < dec->rec->n_cand; i++) {
         double c = dec->rec->score[i];
-        bool yes = c > param_real(dec->params, "threshold") && stable(dec, h, dec->rec->cand[i]);
+        bool yes =
+            c > param_real(dec->params, "threshold") && stable(dec, h, dec->rec->cand[i]) && !is_late(dec, i);
         scores[i] = c + (yes ? 1 : 0);
         ready += yes;
     }
@@ -159,7 +173,10 @@ const policy policy_klass = {
             "less than "
             "kl-threshold in each of the last n steps (their score has 1 added); if there is none, the most "
             "confident "
-            "at the pace of --steps. After a jump to another state its memory starts anew.",
+            "at the pace of --steps. After a change by hand its memory starts anew. Of its strategies this "
+            "is `all`.",
     .params = params,
     .score = score,
+    .recall = recall,
+    .looks_back = looks_back,
 };

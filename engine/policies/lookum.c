@@ -105,13 +105,14 @@ static void release(trial *t) {
 }
 
 /* The sequence with set r written, and the rows of what is masked after that. */
-static void lay_out(trial *t, int r) {
+static int lay_out(trial *t, int r, err *e) {
     const score_state *s = &t->dec->state;
     int32_t *tokens = t->tokens + (size_t)r * (size_t)s->n_tokens;
     memcpy(tokens, s->tokens, (size_t)s->n_tokens * sizeof *tokens);
     for (int i = 0; i < t->size; i++) {
-        int c = t->sets[r * t->size + i];
-        tokens[t->dec->rec->cand[c]] = propose_token(&t->dec->proposer, masked_of(t->dec, c)).token;
+        int c = t->sets[r * t->size + i], pos = t->dec->rec->cand[c];
+        tokens[pos] = propose_token(&t->dec->proposer, masked_of(t->dec, c)).token;
+        if (tokens[pos] < 0) return err_set(e, ERR_BAD_ARGUMENT, "position %d: every token is banned", pos);
     }
     t->first[r] = t->n_rows;
     for (int m = 0; m < s->n_masked; m++) {
@@ -119,6 +120,7 @@ static void lay_out(trial *t, int r) {
             t->rows[t->n_rows++] = (row_ref){r, s->masked[m]};
     }
     t->first[r + 1] = t->n_rows;
+    return 0;
 }
 
 static double value_of(const trial *t, int r) {
@@ -150,7 +152,8 @@ static int look(trial *t, int *path, err *e) {
     const score_state *s = &t->dec->state;
     sequence seqs[MOST_PATHS];
     for (int r = 0; r < t->n_paths; r++) {
-        lay_out(t, r);
+        int rc = lay_out(t, r, e);
+        if (rc) return rc;
         seqs[r] = (sequence){t->tokens + (size_t)r * (size_t)s->n_tokens, s->n_tokens};
     }
     forward_req q = {
@@ -179,6 +182,7 @@ static int write(decision *dec, err *e) {
     return rc;
 }
 
+static const char *const presets[] = {"budget", "2", NULL};
 static const param_def *const params[] = {COMMON_PARAMS, &paths_def,  &pool_def,
                                           &verifier_def, &choice_def, NULL};
 
@@ -188,11 +192,14 @@ const policy policy_lookum = {
     .help =
         "LookUM: K sets of positions from the most certain ones are written on trial; the set after which "
         "the other "
-        "masks are most certain is kept (1 + K forwards a step). Built from published accounts of the paper: "
+        "masks are most certain is kept (1 + K forwards a step; the kept one is not used again). Built from "
+        "published accounts of the paper: "
         "whether the pool holds positions or sets, the verifier's temperature and what is averaged are "
         "uncertain. "
         "The greedy set is always among the paths.",
+    .presets = presets,
     .params = params,
     .score = score,
     .write = write,
+    .own_passes = true,
 };

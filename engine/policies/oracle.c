@@ -46,4 +46,5 @@ const policy policy_oracle = {
         "reduction of entropy is not correctness.",
     .params = params,
     .score = score,
+    .own_passes = true,
 };

@@ -5,7 +5,7 @@
 #include "engine/base/mem.h"
 #include "engine/policies/policies.h"
 
-static const char *const kappas[] = {"linear", "sine", "square", "log", "root", NULL};
+static const char *const kappas[] = {"linear", "sine", "square", "log", "root", "early", NULL};
 static const param_def eta_def = {
     .name = "p2-eta",
     .type = PARAM_REAL,
@@ -20,7 +20,7 @@ static const param_def kappa_def = {
     .choices = kappas,
     .def = 0,
     .help = "share of unmasked tokens after a share u of the steps: u, sin(pi u/2), "
-            "u^2, log2(1+u) or sqrt u"};
+            "u^2, log2(1+u), sqrt u or 1-(1-u)^2 (early)"};
 
 static double share_clean(int kappa, double u) {
     switch (kappa) {
@@ -32,8 +32,10 @@ static double share_clean(int kappa, double u) {
         return u * u;
     case 3:
         return log2(1 + u);
-    default:
+    case 4:
         return sqrt(u);
+    default:
+        return 1 - (1 - u) * (1 - u);
     }
 }
 
@@ -106,7 +108,9 @@ const policy policy_p2 = {
         "Path planning: after every step a share of the generated tokens is clean, those of the highest log "
         "probability, clean ones weighted with p2-eta; others go back to the mask. Clean positions count "
         "with what "
-        "the model would write there now; which the paper means for LLaDA is uncertain. No second planner "
+        "the model would write there now; which the paper means for LLaDA is uncertain. Scores are free of "
+        "the noise "
+        "that picks tokens (the code adds it; the same at temperature 0, as with LLaDA). No second planner "
         "model.",
     .params = params,
     .score = score,

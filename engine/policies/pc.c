@@ -19,13 +19,16 @@ static const param_def alpha_def = {.name = "pc-alpha",
                                     .def = 10,
                                     .help = "cap of the calibrated confidence -c ln f"};
 
+double pc_score(int delta, double c, double f, double lambda, double alpha) {
+    return exp(-lambda * delta) * fmin(alpha, -c * log(f + 1e-9));
+}
+
 /* Without a table of token frequencies every token is as common as any other. */
 static double calibrated(const decision *dec, int m) {
-    const denoiser_info *info = denoiser_get_info(dec->state.d);
-    double f = 1.0 / info->n_vocab, c = proposed_confidence(dec, m);
-    double value = fmin(param_real(dec->params, "pc-alpha"), -c * log(f + 1e-9));
+    double f = 1.0 / denoiser_get_info(dec->state.d)->n_vocab, c = proposed_confidence(dec, m);
     int delta = dec->state.masked[m] - dec->block_begin;
-    return exp(-param_real(dec->params, "pc-lambda") * (delta > 0 ? delta : 0)) * value;
+    return pc_score(delta > 0 ? delta : 0, c, f, param_real(dec->params, "pc-lambda"),
+                    param_real(dec->params, "pc-alpha"));
 }
 
 static int score(decision *dec, err *e) {

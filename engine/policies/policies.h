@@ -30,8 +30,11 @@ int choose_candidates(decision *dec, int **out, err *e) MUST_CHECK;
 /* Score of a mask: probability of its proposed token. */
 double proposed_confidence(const decision *dec, int m);
 
-/* Indices of the record's candidates, best score first, lower position on ties; in the record's memory. NULL
- * with the error. */
+/* Candidate i is to be written after those that are not (eos-last). */
+bool is_late(const decision *dec, int i);
+
+/* Indices of the record's candidates, best score first, lower position on ties, late ones last; in the
+ * record's memory. NULL with the error. */
 int *candidates_by_score(decision *dec, err *e);
 
 /* Writes of a step that a policy puts together itself, in the record's memory: room for every mask and every
@@ -52,6 +55,23 @@ int masked_of(const decision *dec, int i);
 double draw(const decision *dec, int pos, rng_purpose purpose);
 /* -ln(-ln U) of such a draw. */
 double gumbel(const decision *dec, int pos, rng_purpose purpose);
+
+/* PC-Sampler's score of a token of confidence c and frequency f, delta positions after the block's start. */
+double pc_score(int delta, double c, double f, double lambda, double alpha);
+
+/* Clean share at time t and after the step, and the rate at which clean tokens go back to the mask; the
+ * probability with which a mask is written then. */
+typedef struct remask_rates {
+    double alpha_t, alpha_s, sigma;
+} remask_rates;
+double remask_reveal(remask_rates r);
+
+/* Step k of the DFM corrector for a plan of S steps: time and length, and the rates of its draws. False when
+ * the steps are over. */
+typedef struct dfm_step {
+    double t, d, written, back;
+} dfm_step;
+bool dfm_at(int S, int k, dfm_step *out);
 
 /* n doubles in the record's memory. */
 double *decision_doubles(decision *dec, int n, err *e);

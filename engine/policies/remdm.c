@@ -45,10 +45,7 @@ static const param_def alpha_on_def = {.name = "alpha-on",
                                        .def = 0.9,
                                        .help = "share of clean tokens while the loop runs"};
 
-/* Clean share now and after the step, and the rate of remasking. */
-typedef struct rates {
-    double alpha_t, alpha_s, sigma;
-} rates;
+typedef remask_rates rates;
 
 static double clamp(double p) {
     return p > 0 ? p < 1 ? p : 1 : 0;
@@ -81,9 +78,8 @@ static rates loop_rates(const decision *dec, double t, double s) {
     const param_set *ps = dec->params;
     double on = param_real(ps, "t-on"), off = param_real(ps, "t-off"), alpha = param_real(ps, "alpha-on");
     if (t <= on && t > off) return (rates){alpha, alpha, least(param_real(ps, "eta"), (1 - alpha) / alpha)};
-    double bottom = t > on && s < on ? on : s; /* of its own phase */
-    return (rates){loop_alpha(ps, t),
-                   t > on ? least(alpha, (1 - bottom) * alpha / (1 - on)) : loop_alpha(ps, s), 0};
+    /* The step's end by the formula of its beginning, also where it runs into the loop. */
+    return (rates){loop_alpha(ps, t), t > on ? (1 - s) * alpha / (1 - on) : 1 - s * (1 - alpha) / off, 0};
 }
 
 static rates remdm_rates(const decision *dec) {
@@ -105,7 +101,7 @@ static rates remdm_rates(const decision *dec) {
     }
 }
 
-static double reveal(rates r) {
+double remask_reveal(rates r) {
     return r.alpha_t < 1 ? clamp((r.alpha_s - (1 - r.sigma) * r.alpha_t) / (1 - r.alpha_t)) : 1;
 }
 
@@ -116,14 +112,14 @@ static double back_rate(const decision *dec, rates r, int j, double total) {
     return exp(-dec->revealed[dec->clean[j]]) / total * bound(r.alpha_t, r.alpha_s);
 }
 
-/* The draws of one step; at the last one every mask is written and nothing goes back. */
+/* The draws of one step. Masks that the last one leaves are swept up by one more forward. */
 static int write_with(decision *dec, double written, rates r, double total, err *e) {
     int rc = begin_writes(dec, e);
     for (int i = 0; i < dec->rec->n_cand && !rc; i++) {
-        if (dec->last || draw(dec, dec->rec->cand[i], RNG_PATH) < written)
+        if (draw(dec, dec->rec->cand[i], RNG_PATH) < written)
             rc = write_mask(dec, masked_of(dec, i), dec->rec->score[i], e);
     }
-    for (int j = 0; j < dec->n_clean && !rc && !dec->last; j++) {
+    for (int j = 0; j < dec->n_clean && !rc; j++) {
         if (draw(dec, dec->clean[j], RNG_REMASK) < back_rate(dec, r, j, total)) put_back(dec, j, 0);
     }
     return rc;
@@ -138,7 +134,7 @@ static int write_remdm(decision *dec, err *e) {
     double total = 0;
     bool conf = param_int(dec->params, "remdm-mode") == CONF;
     for (int j = 0; j < dec->n_clean && conf; j++) total += exp(-dec->revealed[dec->clean[j]]);
-    return write_with(dec, reveal(r), r, total, e);
+    return write_with(dec, remask_reveal(r), r, total, e);
 }
 
 static bool always(const param_set *ps) {
@@ -153,16 +149,47 @@ static int write_fb(decision *dec, err *e) {
     times(dec, &t, &s);
     rates r = {1 - t, 1 - s, 0};
     r.sigma = clamp(r.alpha_t > 0 ? (r.alpha_s - r.alpha_t) / r.alpha_t : 1);
-    return write_with(dec, reveal(r), r, 0, e);
+    return write_with(dec, remask_reveal(r), r, 0, e);
 }
 
-/* a(t) = 1 + 10 t^¼ (1-t)^¼, b = a-1: masks are written with a d/t, tokens go back with b d/(1-t). */
+/* a(t) = 1 + 10 t^¼ (1-t)^¼, b = a-1: masks are written with a d/t, tokens go back with b d/(1-t). The step d
+ * is 1/S, or shorter so that neither is above 1; the first one is MDLM's. */
+bool dfm_at(int S, int k, dfm_step *out) {
+    double t = 1, d = 1.0 / S;
+    for (int i = 0; t > (1 - 1e-5) / S; i++) {
+        double a = 1 + 10 * pow(t * (1 - t), 0.25);
+        d = i ? least(1.0 / S, 1 / (a / t + (a - 1) / (1 - t))) : 1.0 / S;
+        *out = (dfm_step){t, d, i ? clamp(a * d / t) : d, i ? clamp((a - 1) * d / (1 - t)) : 0};
+        if (i == k) return true;
+        t -= d;
+    }
+    return false;
+}
+
+static int plan_dfm(int steps) {
+    dfm_step x;
+    int n = steps; /* never fewer */
+    while (dfm_at(steps, n, &x)) n++;
+    return n;
+}
+
+/* The plan that came to this many steps. */
+static int planned_dfm(int steps) {
+    int low = 1, high = steps;
+    while (low < high) {
+        int mid = low + (high - low + 1) / 2;
+        if (plan_dfm(mid) <= steps)
+            low = mid;
+        else
+            high = mid - 1;
+    }
+    return low;
+}
+
 static int write_dfm(decision *dec, err *e) {
-    double t, s;
-    times(dec, &t, &s);
-    double a = 1 + 10 * pow(t * (1 - t), 0.25), d = t - s;
-    rates r = {1 - t, 1 - s, dec->block_step ? clamp((a - 1) * d / (1 - t)) : 0};
-    return write_with(dec, dec->block_step ? clamp(a * d / t) : d, r, 0, e);
+    dfm_step x;
+    if (!dfm_at(planned_dfm(dec->block_steps), dec->block_step, &x)) x.written = 1, x.back = 0;
+    return write_with(dec, x.written, (rates){.sigma = x.back}, 0, e);
 }
 
 static const param_def *const remdm_params[] = {COMMON_PARAMS, &mode_def,     &eta_def, &t_on_def,
@@ -176,13 +203,18 @@ const policy policy_remdm = {
             "--remdm-mode says "
             "which sigma. Tokens are drawn at temperature 1 with top-p 0.9, as published. How conf pairs "
             "with a base "
-            "rate is not settled; this is the code's eta times bound. With blocks each has the whole range "
-            "of times.",
+            "rate is not settled; this is the code's share of the bound, from raw probabilities rather than "
+            "those of the "
+            "nucleus. eta 0 is MDLM's sampler. With blocks each has the whole range of times. Masks that the "
+            "last step "
+            "leaves take one more forward.",
     .presets = presets,
     .params = remdm_params,
     .score = score,
     .write = write_remdm,
     .remasks = always,
+    .narrow_nucleus = true,
+    .ignores_order = true,
 };
 const policy policy_fb = {
     .name = "fb",
@@ -195,17 +227,23 @@ const policy policy_fb = {
     .score = score,
     .write = write_fb,
     .remasks = always,
+    .narrow_nucleus = true,
+    .ignores_order = true,
 };
 const policy policy_dfm = {
     .name = "dfm",
     .title = "DFM",
     .help =
-        "Discrete-flow-matching corrector (Gat et al. 2024) with a(t) = 1 + 10 t^1/4 (1-t)^1/4. Steps are "
-        "evenly "
-        "spaced and probabilities cut at 1, where the code takes more and shorter ones; so --steps is kept.",
+        "Discrete-flow-matching corrector (Gat et al. 2024) with a(t) = 1 + 10 t^1/4 (1-t)^1/4. Steps are at "
+        "most "
+        "1/steps long and shorter near both ends, so there are more of them: 29 for 8, 133 for 128, 1025 for "
+        "1024.",
     .presets = presets,
     .params = common_params,
     .score = score,
     .write = write_dfm,
     .remasks = always,
+    .plan = plan_dfm,
+    .narrow_nucleus = true,
+    .ignores_order = true,
 };

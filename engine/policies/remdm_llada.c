@@ -4,6 +4,7 @@
 
 #include "engine/policies/policies.h"
 #include "engine/rank.h"
+#include "engine/session.h"
 
 static const param_def k_def = {.name = "loop-tokens",
                                 .type = PARAM_INT,
@@ -19,50 +20,81 @@ static const param_def share_def = {
     .def = 0.875,
     .help = "share of the block's tokens that are written before the loop begins"};
 
-/* Steps before the loop; it takes half of the plan. */
+/* A plan of S takes 2S steps: S that fill the block, and S rounds of the loop before the last of them. */
+static int plan(int steps) {
+    return 2 * steps;
+}
+
 static int loop_start(const decision *dec) {
-    int fill = dec->block_steps - dec->block_steps / 2;
-    return (int)floor(param_real(dec->params, "loop-from") * fill);
+    return (int)floor(param_real(dec->params, "loop-from") * (dec->block_steps / 2));
 }
 
-static bool in_loop(const decision *dec) {
-    int from = loop_start(dec), rounds = dec->block_steps / 2;
-    return dec->block_step >= from && dec->block_step < from + rounds && dec->n_clean > 0;
-}
-
-static double least_sure(const void *ctx, int j) {
-    const decision *dec = ctx;
-    return -dec->revealed[dec->clean[j]];
+static bool in_loop(const decision *dec, int step) {
+    int from = loop_start(dec);
+    return step >= from && step < from + dec->block_steps / 2;
 }
 
 static int score(decision *dec, err *e) {
     return score_positions(dec, proposed_confidence, e);
 }
 
-static int write_best(decision *dec, int n, err *e) {
-    int *order = candidates_by_score(dec, e), rc = 0;
-    if (!order) return ERR_NO_MEMORY;
-    for (int i = 0; i < n && i < dec->rec->n_cand && !rc; i++)
-        rc = write_mask(dec, masked_of(dec, order[i]), dec->rec->score[order[i]], e);
-    return rc;
+/* Tokens that step `step` writes: k in the loop, else the step's share of the block. */
+static int quota(const decision *dec, int step) {
+    int S = dec->block_steps > 1 ? dec->block_steps / 2 : 1, from = loop_start(dec);
+    if (dec->last) return dec->rec->n_cand;
+    if (in_loop(dec, step)) return param_int(dec->params, "loop-tokens");
+    return session_quota(dec->block_masks, S, 0, step < from ? step : step - S);
 }
 
-/* In the loop a round is one step: k of the best masks are written, and the k least sure tokens go back for
- * the next round. What is left at the end of the plan is written by the last step. */
-static int write(decision *dec, err *e) {
-    int rc = begin_writes(dec, e), k = param_int(dec->params, "loop-tokens");
-    if (rc) return rc;
-    if (dec->last) return write_best(dec, dec->rec->n_cand, e);
-    if (!in_loop(dec)) {
-        int fill = dec->block_steps - dec->block_steps / 2;
-        return write_best(dec, (dec->block_masks + fill - 1) / fill, e);
+/* A token of the block after this step's writes: candidate c (index into order), or clean token j; the other
+ * is -1. */
+typedef struct token {
+    int c, j;
+    double p; /* with which it was written */
+} token;
+
+static double least_sure(const void *ctx, int i) {
+    const token *t = ctx;
+    return -t[i].p;
+}
+
+/* What the next round of the loop begins with: the k least sure tokens are masked. One of this step's own is
+ * not written in the first place. drop[c] and back[j] say which. */
+static int next_round(decision *dec, const int *order, int n, bool *drop, bool *back, err *e) {
+    arena *mem = &dec->rec->mem;
+    size_t most = (size_t)n + (size_t)dec->n_clean;
+    token *t = arena_new(mem, most, sizeof *t);
+    int *worst = arena_new(mem, most, sizeof *worst), n_tokens = 0;
+    if (!t || !worst) return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", (int)most);
+    for (int j = 0; j < dec->n_clean; j++) t[n_tokens++] = (token){-1, j, dec->revealed[dec->clean[j]]};
+    for (int c = 0; c < n; c++)
+        t[n_tokens++] = (token){c, -1, propose_token(&dec->proposer, masked_of(dec, order[c])).p};
+    rank_order(least_sure, t, n_tokens, worst);
+    for (int i = 0; i < param_int(dec->params, "loop-tokens") && i < n_tokens; i++) {
+        const token *x = &t[worst[i]];
+        if (x->c >= 0)
+            drop[x->c] = true;
+        else
+            back[x->j] = true;
     }
-    int *order = arena_new(&dec->rec->mem, (size_t)dec->n_clean, sizeof *order);
-    if (!order) return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", dec->n_clean);
-    rc = write_best(dec, k, e);
-    rank_order(least_sure, dec, dec->n_clean, order);
-    for (int i = 0; i < k && i < dec->n_clean && !rc; i++)
-        put_back(dec, order[i], -dec->revealed[dec->clean[order[i]]]);
+    return 0;
+}
+
+/* The code masks at the beginning of a round, before its forward; here that is the end of the step before. */
+static int write(decision *dec, err *e) {
+    arena *mem = &dec->rec->mem;
+    int *order = candidates_by_score(dec, e), n = quota(dec, dec->block_step), rc = begin_writes(dec, e);
+    bool *drop = arena_new(mem, (size_t)dec->rec->n_cand, sizeof *drop);
+    bool *back = arena_new(mem, (size_t)dec->n_clean, sizeof *back);
+    if (rc || !order || !drop || !back) return err_set(e, ERR_NO_MEMORY, "out of memory for a round");
+    if (n > dec->rec->n_cand) n = dec->rec->n_cand;
+    if (in_loop(dec, dec->block_step + 1)) rc = next_round(dec, order, n, drop, back, e);
+    for (int i = 0; i < n && !rc; i++) {
+        if (!drop[i]) rc = write_mask(dec, masked_of(dec, order[i]), dec->rec->score[order[i]], e);
+    }
+    for (int j = 0; j < dec->n_clean && !rc; j++) {
+        if (back[j]) put_back(dec, j, dec->revealed[dec->clean[j]]);
+    }
     return rc;
 }
 
@@ -77,14 +109,19 @@ static const char *const presets[] = {"temperature", "1", NULL};
 const policy policy_remdm_llada = {
     .name = "remdm-llada",
     .title = "ReMDM-LLaDA",
-    .help = "ReMDM for LLaDA: writes most of the block, then loops: the k tokens that were least sure when "
-            "written go "
-            "back and k masks are written. Half of --steps is the loop. The published code counts the start "
-            "of the "
-            "loop in tokens, which breaks with fewer steps than tokens; here it is counted in steps.",
+    .help =
+        "ReMDM for LLaDA: writes seven eighths of the block, then loops: the k tokens that were least sure "
+        "when "
+        "written go back and k masks are written, then writes the rest. A plan of S steps takes 2S, S of "
+        "them "
+        "rounds "
+        "of the loop. A token that would go back at once is not written. The published code counts the start "
+        "of the "
+        "loop in tokens, which breaks with fewer steps than tokens; here it is counted in steps.",
     .presets = presets,
     .params = params,
     .score = score,
     .write = write,
     .remasks = always,
+    .plan = plan,
 };

@@ -21,7 +21,7 @@ static const param_def factor_def = {
 static int by_threshold(decision *dec, err *e) {
     int rc = score_positions(dec, proposed_confidence, e), n = 0;
     double least = param_real(dec->params, "threshold");
-    for (int i = 0; !rc && i < dec->rec->n_cand; i++) n += dec->rec->score[i] >= least;
+    for (int i = 0; !rc && i < dec->rec->n_cand; i++) n += dec->rec->score[i] >= least && !is_late(dec, i);
     dec->budget = n ? n : 1;
     return rc;
 }
