@@ -106,12 +106,24 @@ int score_positions(decision *dec, position_score *score, err *e) {
     return 0;
 }
 
+/* The masks among which candidates are looked for: without the late ones, where enough others are left; else
+ * all of them are candidates. */
+static bool narrow_scope(const decision *dec, score_state *s, bool *scope) {
+    int n = 0;
+    for (int m = 0; m < s->n_masked; m++) n += scope[m] = in_scope(dec, m) && !(dec->late && dec->late[m]);
+    if (n >= dec->budget) s->scope = scope;
+    return n >= dec->budget;
+}
+
 int choose_candidates(decision *dec, int **out, err *e) {
-    const score_state *s = &dec->state;
+    score_state state = dec->state;
+    const score_state *s = &state;
     int *index = arena_new(&dec->rec->mem, (size_t)s->n_masked, sizeof *index);
     int *cand = arena_new(&dec->rec->mem, (size_t)s->n_masked, sizeof *cand);
-    if (!index || !cand) return no_memory(dec, e);
+    bool *scope = arena_new(&dec->rec->mem, (size_t)s->n_masked, sizeof *scope);
+    if (!index || !cand || !scope) return no_memory(dec, e);
     cand_rule rule = (cand_rule)param_int(dec->params, "candidate-rule");
+    if (dec->late && !narrow_scope(dec, &state, scope)) rule = CAND_ALL;
     int n = score_candidates(s, rule, param_real(dec->params, "rho"), dec->budget, index);
     for (int i = 0; i < n; i++) cand[i] = s->masked[index[i]];
     dec->rec->n_cand = n;

@@ -168,7 +168,7 @@ static int write(decision *dec, err *e) {
     trial t = {.dec = dec, .size = dec->budget};
     int rc = begin_writes(dec, e), path = 0, pool = param_int(dec->params, "pool");
     if (rc || !(t.order = candidates_by_score(dec, e))) return rc ? rc : ERR_NO_MEMORY;
-    t.n_pool = dec->rec->n_cand < pool ? dec->rec->n_cand : pool;
+    while (t.n_pool < dec->rec->n_cand && t.n_pool < pool && !is_late(dec, t.order[t.n_pool])) t.n_pool++;
     if (t.n_pool < t.size) t.n_pool = t.size; /* then there is one set only */
     if (t.n_pool > 1000) t.n_pool = t.size = t.size < 1000 ? t.size : 1000;
     if (!reserve(&t)) rc = err_set(e, ERR_NO_MEMORY, "out of memory for LookUM's paths");
