@@ -48,8 +48,9 @@ typedef struct decision {
 typedef struct policy policy;
 struct policy {
     const char *name;
-    const char *title;              /* short, for pane titles */
-    const char *help;               /* one paragraph; says where the source is uncertain */
+    const char *title;      /* short, for pane titles */
+    const char *help;       /* one paragraph; says where the source is uncertain */
+    const char *ranks_like; /* with its defaults it orders positions as this one does; NULL: in its own way */
     const char *const *presets;     /* NULL-terminated pairs "name", "value" that replace defaults; or NULL */
     const param_def *const *params; /* NULL-terminated; includes the common ones */
     int (*check)(const param_set *ps, const denoiser_info *info,

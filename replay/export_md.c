@@ -38,12 +38,13 @@ static void put_params(strbuf *out, const param_set *ps) {
     }
 }
 
-/* Tokens written, or positions put back to the mask, by person or policy. */
+/* Tokens written, by person or policy; or positions that the policy put back to the mask. */
 static int count_writes(const trajectory *t, bool back) {
     int n = 0;
     for (int k = 0; k < t->n_records; k++) {
         const step_record *r = t->records[k];
-        for (int i = 0; i < r->n_writes; i++) n += (r->writes[i].token == t->head.mask_id) == back;
+        for (int i = 0; i < r->n_writes && !(back && r->kind != STEP_DECODE); i++)
+            n += (r->writes[i].token == t->head.mask_id) == back;
     }
     return n;
 }

@@ -78,6 +78,7 @@ const policy policy_dream = {
         "write "
         "nothing. Its temperature changes the scores, too; here they are those of the raw softmax. Its code "
         "defaults to origin and 512 steps, its evaluations use entropy.",
+    .ranks_like = "entropy",
     .params = params,
     .score = score,
     .write = write,

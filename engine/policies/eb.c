@@ -52,6 +52,7 @@ const policy policy_eb = {
             "largest of them. --steps is not looked at. There is no official code; ports agree on the rule "
             "and differ "
             "in gamma (0.1, 0.01). In blocks the rule is applied to the block, which is ours.",
+    .ranks_like = "entropy",
     .params = params,
     .score = score,
 };

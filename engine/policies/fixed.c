@@ -34,6 +34,7 @@ const policy policy_fixed = {
     .name = "fixed",
     .title = "fixed",
     .help = "Writes in an order that is fixed beforehand, with the schedule and the tokens of the others.",
+    .ranks_like = "left-to-right",
     .params = params,
     .score = score,
 };

@@ -175,6 +175,7 @@ const policy policy_klass = {
             "confident "
             "at the pace of --steps. After a change by hand its memory starts anew. Of its strategies this "
             "is `all`.",
+    .ranks_like = "confidence",
     .params = params,
     .score = score,
     .recall = recall,

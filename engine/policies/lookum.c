@@ -198,6 +198,7 @@ const policy policy_lookum = {
         "uncertain. "
         "The greedy set is always among the paths.",
     .presets = presets,
+    .ranks_like = "entropy",
     .params = params,
     .score = score,
     .write = write,

@@ -112,6 +112,7 @@ const policy policy_p2 = {
         "the noise "
         "that picks tokens (the code adds it; the same at temperature 0, as with LLaDA). No second planner "
         "model.",
+    .ranks_like = "confidence",
     .params = params,
     .score = score,
     .write = write,

@@ -209,6 +209,7 @@ const policy policy_remdm = {
             "last step "
             "leaves take one more forward.",
     .presets = presets,
+    .ranks_like = "confidence",
     .params = remdm_params,
     .score = score,
     .write = write_remdm,
@@ -223,6 +224,7 @@ const policy policy_fb = {
             "alpha_t)/alpha_t, so "
             "the second step puts back every token, the third half of them, and so on.",
     .presets = presets,
+    .ranks_like = "confidence",
     .params = common_params,
     .score = score,
     .write = write_fb,
@@ -239,6 +241,7 @@ const policy policy_dfm = {
         "1/steps long and shorter near both ends, so there are more of them: 29 for 8, 133 for 128, 1025 for "
         "1024.",
     .presets = presets,
+    .ranks_like = "confidence",
     .params = common_params,
     .score = score,
     .write = write_dfm,

@@ -119,6 +119,7 @@ const policy policy_remdm_llada = {
         "of the "
         "loop in tokens, which breaks with fewer steps than tokens; here it is counted in steps.",
     .presets = presets,
+    .ranks_like = "confidence",
     .params = params,
     .score = score,
     .write = write,

@@ -49,6 +49,7 @@ const policy policy_threshold = {
         "most "
         "probable one. The number of steps follows from the model; --steps is not looked at. The authors use "
         "0.9 with blocks of 32.",
+    .ranks_like = "confidence",
     .params = threshold_params,
     .score = by_threshold,
 };
@@ -60,6 +61,7 @@ const policy policy_factor = {
         "confidence, and at least one. --steps is not looked at. The published code writes one too many when "
         "only "
         "the last candidate fails; this is the paper's rule.",
+    .ranks_like = "confidence",
     .params = factor_params,
     .score = by_factor,
 };

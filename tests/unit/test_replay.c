@@ -416,7 +416,7 @@ static void test_put_back(void **state) {
     strbuf_init(&out, 1 << 20);
     const trajectory *one[] = {&read->traj};
     CHECK(export_write(export_find("md"), one, 1, (export_opts){.at = EXPORT_END}, &out, &e) == 0);
-    CHECK(strstr(out.data, ": 11 tokens in 6 steps, 4 put back\n"));
+    CHECK(strstr(out.data, ": 11 tokens in 6 steps, 2 put back\n"));
     CHECK(strstr(out.data, ", 9: put back, 0: put back |"));
     CHECK(strstr(out.data, "| 6 | decode |  |"));
     strbuf_clear(&out);
