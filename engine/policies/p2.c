@@ -7,7 +7,7 @@
 
 static const char *const kappas[] = {"linear", "sine", "square", "log", "root", "early", NULL};
 static const param_def eta_def = {
-    .name = "p2-eta",
+    .name = "path-eta",
     .type = PARAM_REAL,
     .min = 0,
     .max = 100,
@@ -73,7 +73,7 @@ static int worst_first(const void *a, const void *b) {
 
 static int gather(const decision *dec, spot *v) {
     int n = 0;
-    double eta = param_real(dec->params, "p2-eta");
+    double eta = param_real(dec->params, "path-eta");
     for (int i = 0; i < dec->rec->n_cand; i++)
         v[n++] = (spot){masked_of(dec, i), -1, dec->rec->cand[i], dec->rec->score[i]};
     for (int j = 0; j < dec->n_clean; j++) /* the model's prediction at the token's place, as in the code */
@@ -106,7 +106,7 @@ const policy policy_p2 = {
     .title = "P2",
     .help =
         "Path planning: after every step a share of the generated tokens is clean, those of the highest log "
-        "probability, clean ones weighted with p2-eta; others go back to the mask. Clean positions count "
+        "probability, clean ones weighted with path-eta; others go back to the mask. Clean positions count "
         "with what "
         "the model would write there now; which the paper means for LLaDA is uncertain. Scores are free of "
         "the noise "

@@ -15,7 +15,7 @@ static void p2_example(const char *eta, const int *written, int n_written, int n
     }
     fake *f = fake_new(false, MOST_TOKENS);
     f->table = table;
-    session *s = open_masks(&f->base, "p2", SET({"steps", "4"}, {"p2-eta", eta}), 0, 4, 5);
+    session *s = open_masks(&f->base, "p2", SET({"steps", "4"}, {"path-eta", eta}), 0, 4, 5);
     int32_t tokens[4] = {1, FAKE_MASK, FAKE_MASK, FAKE_MASK};
     err e = {0};
     MUST(session_seek(s, &(session_state){tokens, 4, 1, 1, NULL, NULL}, &e), &e);
@@ -54,11 +54,11 @@ static void test_p2(void **state) {
     expect_left(SET({"steps", "4"}, {"kappa", "root"}), 10, (int[]){5, 2, 1, 0});   /* .5 .707 .866 */
     expect_left(SET({"steps", "4"}, {"kappa", "early"}), 10, (int[]){5, 2, 0, 0});  /* .4375 .75 .9375 */
     for (int m = 1; m < 40; m += 7) { /* eta 0 protects what is written */
-        outcome o = decode_masks("p2", SET({"steps", "9"}, {"p2-eta", "0"}), NULL, m);
+        outcome o = decode_masks("p2", SET({"steps", "9"}, {"path-eta", "0"}), NULL, m);
         for (int k = 0; k < o.steps; k++) CHECK(o.back[k] == 0);
     }
     /* A large eta exposes them. */
-    outcome o = decode_masks("p2", SET({"steps", "9"}, {"p2-eta", "50"}), NULL, 18);
+    outcome o = decode_masks("p2", SET({"steps", "9"}, {"path-eta", "50"}), NULL, 18);
     int back = 0;
     for (int k = 0; k < o.steps; k++) back += o.back[k];
     CHECK(back > 0 && o.steps == 9 && near(o.nfe, 9, 0));
