@@ -18,6 +18,7 @@
     X(boe_others, "boe-others")                                                                              \
     X(boe_mid, "boe-mid")                                                                                    \
     X(boe_rows, "boe-rows")                                                                                  \
+    X(boe_horizon, "boe-horizon")                                                                            \
     X(oracle, "oracle")                                                                                      \
     X(fixed, "fixed")                                                                                        \
     X(threshold, "threshold")                                                                                \

@@ -26,6 +26,7 @@ typedef struct decision {
     int step, t, T; /* step: decode steps before this one */
     /* Tokens to write now, from 1 to n_scope; a policy that counts for itself changes it while it scores. */
     int budget;
+    int quota;   /* what `budget` was before the policy changed it */
     int n_scope; /* masks that may be written: of the block, and not pinned */
     bool last;   /* no step is planned for the block after this one: what it leaves masked is swept up */
     /* The block that the decode is in (all of it without block-length): its first position to generate, its
@@ -63,7 +64,9 @@ struct policy {
     int (*write)(decision *dec, err *e);
     /* Puts tokens back: the decode goes on until its last planned step, masks or not. NULL: never. */
     bool (*remasks)(const param_set *ps);
-    bool reads_clean; /* wants the rows of clean positions, too */
+    bool
+        write_if_remasks; /* `write` is for settings that put tokens back; else the best scores are written */
+    bool reads_clean;     /* wants the rows of clean positions, too */
     /* Decode steps that `steps` as a person gives them come to; NULL: as many. Never fewer. */
     int (*plan)(int steps);
     /* Remembers what the pass of an earlier step said; called for the last looks_back(params) decode steps,

@@ -374,10 +374,14 @@ static int choose_itself(const session *s, decision *dec, err *e) {
     return 0;
 }
 
+static bool writes_itself(const session *s) {
+    return s->policy->write && (!s->policy->write_if_remasks || puts_back(s));
+}
+
 /* The policy's own choice, or the best scores. What is still masked after the last planned step is swept up
  * at once: the most probable tokens, without noise. */
 static int choose(session *s, decision *dec, err *e) {
-    if (!s->policy->write) return choose_best(s, dec, e);
+    if (!writes_itself(s)) return choose_best(s, dec, e);
     if (s->decoded < s->T) return choose_itself(s, dec, e);
     dec->budget = dec->n_scope;
     dec->proposer.temperature = 0;
@@ -450,6 +454,7 @@ void session_decide(session *s, step_record *r, decision *dec) {
         .t = r->t,
         .T = s->T,
         .budget = quota_now(s, &at),
+        .quota = quota_now(s, &at),
         .n_scope = s->n_scope,
         .last = at.step >= at.steps - 1,
         .block_begin = at.first,
@@ -526,7 +531,7 @@ int session_know(session *s, decision *dec, bool keep, err *e) {
 
 int session_choose(session *s, decision *dec, err *e) {
     int rc = s->policy->score(dec, e);
-    if (!rc && dec->budget > dec->rec->n_cand && !s->policy->write) dec->budget = dec->rec->n_cand;
+    if (!rc && dec->budget > dec->rec->n_cand && !writes_itself(s)) dec->budget = dec->rec->n_cand;
     return rc ? rc : choose(s, dec, e);
 }
 

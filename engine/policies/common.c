@@ -66,20 +66,6 @@ const param_def param_temperature = {.name = "temperature",
 
 const param_def *const common_params[] = {COMMON_PARAMS, NULL};
 
-const param_def param_candidate_rule = {
-    .name = "candidate-rule",
-    .type = PARAM_CHOICE,
-    .choices = cand_rule_names,
-    .def = CAND_CONFIDENCE,
-    .help = "how the candidates C are picked: most confident, largest margin, lowest entropy, or all masks"};
-const param_def param_rho = {.name = "rho",
-                             .type = PARAM_REAL,
-                             .min = 0,
-                             .max = 1,
-                             .def = 0.25,
-                             .help = "share of the masks that become candidates, at least the tokens to "
-                                     "write (Table 5: 0.1 fast, 0.5 best)"};
-
 static int no_memory(const decision *dec, err *e) {
     return err_set(e, ERR_NO_MEMORY, "out of memory for the scores of %d positions", dec->state.n_masked);
 }
@@ -103,32 +89,6 @@ int score_positions(decision *dec, position_score *score, err *e) {
     dec->rec->n_cand = n;
     dec->rec->cand = cand;
     dec->rec->score = scores;
-    return 0;
-}
-
-/* The masks among which candidates are looked for: without the late ones, where enough others are left; else
- * all of them are candidates. */
-static bool narrow_scope(const decision *dec, score_state *s, bool *scope) {
-    int n = 0;
-    for (int m = 0; m < s->n_masked; m++) n += scope[m] = in_scope(dec, m) && !(dec->late && dec->late[m]);
-    if (n >= dec->budget) s->scope = scope;
-    return n >= dec->budget;
-}
-
-int choose_candidates(decision *dec, int **out, err *e) {
-    score_state state = dec->state;
-    const score_state *s = &state;
-    int *index = arena_new(&dec->rec->mem, (size_t)s->n_masked, sizeof *index);
-    int *cand = arena_new(&dec->rec->mem, (size_t)s->n_masked, sizeof *cand);
-    bool *scope = arena_new(&dec->rec->mem, (size_t)s->n_masked, sizeof *scope);
-    if (!index || !cand || !scope) return no_memory(dec, e);
-    cand_rule rule = (cand_rule)param_int(dec->params, "candidate-rule");
-    if (dec->late && !narrow_scope(dec, &state, scope)) rule = CAND_ALL;
-    int n = score_candidates(s, rule, param_real(dec->params, "rho"), dec->budget, index);
-    for (int i = 0; i < n; i++) cand[i] = s->masked[index[i]];
-    dec->rec->n_cand = n;
-    dec->rec->cand = cand;
-    *out = index;
     return 0;
 }
 

@@ -10,13 +10,15 @@
 extern const policy policy_confidence, policy_margin, policy_entropy, policy_random, policy_left_to_right,
     policy_boe, policy_boe_others, policy_boe_mid, policy_boe_rows, policy_oracle, policy_fixed,
     policy_threshold, policy_factor, policy_eb, policy_pc, policy_klass, policy_maskgit, policy_dream,
-    policy_p2, policy_remdm, policy_remdm_llada, policy_fb, policy_dfm, policy_lookum;
+    policy_p2, policy_remdm, policy_remdm_llada, policy_fb, policy_dfm, policy_lookum, policy_boe_horizon;
 
 /* The parameters of policies that have no others. */
 extern const param_def *const common_params[];
 
 /* Parameters of the candidate set, shared by boe and oracle. */
-extern const param_def param_candidate_rule, param_rho;
+extern const param_def param_candidate_rule, param_rho, param_influence_bound;
+/* Whether candidates are chosen by gradients (candidate-rule auto). */
+bool grows_candidates(const param_set *ps);
 
 /* Scores of all masked positions in scope, one by one: greedy orders are nothing else. m is an index into
  * masked. */
@@ -81,5 +83,17 @@ extern const param_def *const boe_params[];
 int boe_check(const param_set *ps, const denoiser_info *info, err *e) MUST_CHECK;
 bool boe_keeps(const param_set *ps);
 int boe_score(decision *dec, err *e) MUST_CHECK;
+bool boe_remasks(const param_set *ps);
+int boe_write(decision *dec, err *e) MUST_CHECK;
+#define BOE_FUNCTIONS                                                                                        \
+    .check = boe_check, .keeps = boe_keeps, .own_passes = true, .write = boe_write, .remasks = boe_remasks,  \
+    .write_if_remasks = true
+/* The parameters of BoE, for policies that add some. */
+#define BOE_PARAMS                                                                                           \
+    COMMON_PARAMS, &param_lookahead, &param_objective, &param_active, &param_candidate_rule, &param_rho,     \
+        &param_gate, &param_anti_collapse, &param_lambda, &param_h_max, &param_lambda_schedule,              \
+        &param_alpha, &param_path_points, &param_remask, &param_influence_bound
+extern const param_def param_lookahead, param_objective, param_active, param_gate, param_anti_collapse,
+    param_lambda, param_h_max, param_lambda_schedule, param_alpha, param_path_points, param_remask;
 
 #endif

@@ -16,10 +16,11 @@ static const int32_t prompt[N] = {8, 2, 8, 8, 5, 8, 8, 0, 8, 8, 1, 8};
 
 static void test_table(void **state) {
     (void)state;
-    static const char *const names[] = {
-        "confidence", "margin", "entropy", "random",    "left-to-right", "boe", "boe-others", "boe-mid",
-        "boe-rows",   "oracle", "fixed",   "threshold", "factor",        "eb",  "pc",         "klass",
-        "maskgit",    "dream",  "p2",      "remdm",     "remdm-llada",   "fb",  "dfm",        "lookum"};
+    static const char *const names[] = {"confidence", "margin",      "entropy",   "random",   "left-to-right",
+                                        "boe",        "boe-others",  "boe-mid",   "boe-rows", "boe-horizon",
+                                        "oracle",     "fixed",       "threshold", "factor",   "eb",
+                                        "pc",         "klass",       "maskgit",   "dream",    "p2",
+                                        "remdm",      "remdm-llada", "fb",        "dfm",      "lookum"};
     enum { N_NAMES = sizeof names / sizeof *names };
     char all[256] = "";
     for (int i = 0; i < N_NAMES; i++) {
@@ -283,6 +284,7 @@ static void test_step_costs(void **state) {
         {"boe-others", 1, 1, 24, 24},
         {"boe-mid", 3, 3, 24, 24},
         {"boe-rows", 1 + 16. / 12, 1 + 16. / 12, 0, 0},
+        {"boe-horizon", 5, 5, 2, -1},
         {"oracle", 3, 3, 0, 0},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
