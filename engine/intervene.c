@@ -175,7 +175,7 @@ static int check_setting(const trajectory *t, const step_setting *s, const denoi
         return err_set(e, ERR_BAD_ARGUMENT, "unknown policy %s; choose one of %s", s->policy, policy_names());
     if (s->params.defs != p->params)
         return err_set(e, ERR_BAD_ARGUMENT, "the parameters are not those of policy %s", p->name);
-    int rc = p->check ? p->check(&s->params, info, e) : 0;
+    int rc = policy_check(p, &s->params, info, e);
     for (int i = 0; i < s->n_pins && !rc; i++) rc = check_position(t, s->pins[i], e);
     for (int i = 0; i < s->n_bans && !rc; i++) {
         if (s->bans[i].pos != -1) rc = check_position(t, s->bans[i].pos, e);

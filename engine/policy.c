@@ -53,6 +53,19 @@ const policy *policy_find(const char *name) {
     return NULL;
 }
 
+static int check_guidance(const policy *p, const param_set *params, err *e) {
+    bool gradients = p->keeps && p->keeps(params);
+    if (!(gradients || p->own_passes) || !(param_real(params, "cfg") > 0)) return 0;
+    return err_set(e, ERR_BAD_ARGUMENT,
+                   "cfg: %s are those of the conditional logits alone, so policy %s cannot be guided",
+                   gradients ? "gradients" : "lookaheads", p->name);
+}
+
+int policy_check(const policy *p, const param_set *params, const denoiser_info *info, err *e) {
+    int rc = check_guidance(p, params, e);
+    return rc || !p->check ? rc : p->check(params, info, e);
+}
+
 /* A default that the code or a model's file sets: not `given` by a person. */
 static void set_default(param_set *s, const char *name, const char *text) {
     err e = {0};

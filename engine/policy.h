@@ -87,6 +87,9 @@ extern const policy *const policies[];
 const policy *policy_find(const char *name);
 const char *policy_names(void); /* "confidence, margin, ..." */
 
+/* Refuses settings that are impossible for the policy or the model. */
+int policy_check(const policy *p, const param_set *params, const denoiser_info *info, err *e) MUST_CHECK;
+
 /* Defaults with the preset applied and, from a model's tabes.json, lambda and h_max. */
 void policy_defaults(const policy *p, const struct model_tuning *tuning, param_set *out);
 

@@ -70,14 +70,6 @@ static int check_prompt(const denoiser_info *info, const session_opts *o, err *e
     return err_set(e, ERR_BAD_ARGUMENT, "nothing to generate: the length is 0 and the prompt has no masks");
 }
 
-static int check_guidance(const policy *p, const param_set *params, err *e) {
-    bool gradients = p->keeps && p->keeps(params);
-    if (!(gradients || p->own_passes) || !(param_real(params, "cfg") > 0)) return 0;
-    return err_set(e, ERR_BAD_ARGUMENT,
-                   "cfg: %s are those of the conditional logits alone, so policy %s cannot be guided",
-                   gradients ? "gradients" : "lookaheads", p->name);
-}
-
 static int check_options(const denoiser_info *info, const session_opts *o, err *e) {
     if (!o->policy) return err_set(e, ERR_BAD_ARGUMENT, "no policy; choose one of %s", policy_names());
     if (o->params.defs != o->policy->params) {
@@ -87,9 +79,7 @@ static int check_options(const denoiser_info *info, const session_opts *o, err *
         return err_set(e, ERR_BAD_ARGUMENT, "top-k %d; from 0 to %d are kept", o->top_k, RECORD_TOP_K);
     }
     int rc = check_prompt(info, o, e);
-    if (!rc) rc = check_guidance(o->policy, &o->params, e);
-    if (!rc && o->policy->check) rc = o->policy->check(&o->params, info, e);
-    return rc;
+    return rc ? rc : policy_check(o->policy, &o->params, info, e);
 }
 
 static int allocate(session *s, err *e) {
@@ -608,8 +598,7 @@ static int apply_setting(session *s, const step_setting *to, err *e) {
     if (!p) return err_set(e, ERR_BAD_ARGUMENT, "unknown policy %s", to->policy);
     if (to->params.defs != p->params)
         return err_set(e, ERR_BAD_ARGUMENT, "the parameters are not those of policy %s", p->name);
-    int rc = check_guidance(p, &to->params, e);
-    if (!rc && p->check) rc = p->check(&to->params, s->info, e);
+    int rc = policy_check(p, &to->params, s->info, e);
     if (rc) return rc;
     for (int i = 0; i < to->n_pins; i++) {
         if (to->pins[i] < 0 || to->pins[i] >= s->n)

@@ -13,7 +13,7 @@ const param_def param_candidate_rule = {
     .def = CAND_CONFIDENCE,
     .help = "how the candidates C are picked: most confident, largest margin, lowest entropy, all masks, or "
             "auto: "
-            "the most confident until the next one's influence is below influence-bound (ours)"};
+            "the most confident until the next one's influence is below candidate-bound (ours)"};
 const param_def param_rho = {.name = "rho",
                              .type = PARAM_REAL,
                              .min = 0,
@@ -22,8 +22,8 @@ const param_def param_rho = {.name = "rho",
                              .help = "share of the masks that become candidates, at least the tokens to "
                                      "write (Table 5: 0.1 fast, 0.5 best)"};
 
-const param_def param_influence_bound = {
-    .name = "influence-bound",
+const param_def param_candidate_bound = {
+    .name = "candidate-bound",
     .type = PARAM_REAL,
     .min = 0,
     .max = 1000,
@@ -58,7 +58,7 @@ static int influences(decision *dec, const score_state *s, const int *order, int
 
 /* The most confident masks, as many as are written and on until one has less influence than the bound. */
 static int grow(decision *dec, const score_state *s, int *index, int *n_out, err *e) {
-    double bound = param_real(dec->params, "influence-bound"), *tis = decision_doubles(dec, s->n_masked, e);
+    double bound = param_real(dec->params, "candidate-bound"), *tis = decision_doubles(dec, s->n_masked, e);
     int n = 0, taken;
     if (!tis) return ERR_NO_MEMORY;
     rank_order(by_confidence, s->p, s->n_masked, index);

@@ -36,7 +36,7 @@ static int score(decision *dec, err *e) {
 }
 
 static const param_def *const params[] = {COMMON_PARAMS, &param_candidate_rule, &param_rho,
-                                          &param_influence_bound, NULL};
+                                          &param_candidate_bound, NULL};
 
 const policy policy_oracle = {
     .name = "oracle",

@@ -16,7 +16,7 @@ extern const policy policy_confidence, policy_margin, policy_entropy, policy_ran
 extern const param_def *const common_params[];
 
 /* Parameters of the candidate set, shared by boe and oracle. */
-extern const param_def param_candidate_rule, param_rho, param_influence_bound;
+extern const param_def param_candidate_rule, param_rho, param_candidate_bound;
 /* Whether candidates are chosen by gradients (candidate-rule auto). */
 bool grows_candidates(const param_set *ps);
 
@@ -92,7 +92,7 @@ int boe_write(decision *dec, err *e) MUST_CHECK;
 #define BOE_PARAMS                                                                                           \
     COMMON_PARAMS, &param_lookahead, &param_objective, &param_active, &param_candidate_rule, &param_rho,     \
         &param_gate, &param_anti_collapse, &param_lambda, &param_h_max, &param_lambda_schedule,              \
-        &param_alpha, &param_path_points, &param_remask, &param_influence_bound
+        &param_alpha, &param_path_points, &param_remask, &param_candidate_bound
 extern const param_def param_lookahead, param_objective, param_active, param_gate, param_anti_collapse,
     param_lambda, param_h_max, param_lambda_schedule, param_alpha, param_path_points, param_remask;
 

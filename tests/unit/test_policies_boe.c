@@ -139,7 +139,7 @@ static void check_auto(const char *name, double bound) {
     snprintf(text, sizeof text, "%.17g", bound);
     fake *f = fake_new(false, MOST_TOKENS);
     session *s =
-        open_masks(&f->base, name, SET({"candidate-rule", "auto"}, {"influence-bound", text}), 2, N, 5);
+        open_masks(&f->base, name, SET({"candidate-rule", "auto"}, {"candidate-bound", text}), 2, N, 5);
     session *all = open_masks(&f->base, "boe", SET({"candidate-rule", "all"}, {"active", "masked"}), 2, N, 5);
     for (const step_record *r; (r = propose(s)) != NULL;) {
         const step_record *known = propose(all);
