@@ -82,6 +82,24 @@ def empty_steps(c, folder):
     c.check("step 8/8" in live and "step 16/16" in live, f"both run to their ends:\n{live}")
 
 
+def undone(c, folder):
+    """A run that was changed by hand, undone and gone on with, is the run without all that; its recording verifies."""
+    for name, extra in (("klass", ["--threshold", "0.5", "--kl-threshold", "0.5"]), ("pc", []), ("remdm-llada", []), ("dfm", []),
+                        ("p2", ["--path-eta", "8"])):
+        base = ["open", "-m", "tests/vectors/llada", "--prompt-tokens", "[5,47,7]", "--length", 12, "--steps", 9, "--seed", 4,
+                "--block-length", 4, "--policies", name, *extra, "--dump-screen", "100x30"]
+        paths = [f"{folder}/{name}-straight", f"{folder}/{name}-undone"]
+        straight, undone = "goto end", "goto 6; goto 4; pin; goto 6; undo; goto 7; goto 2; goto end"
+        for path, commands in zip(paths, (straight, undone)):
+            code, out, message = tabes(*base, "--record", path, "--exec", f"{commands}; record")
+            c.check(code == 0 and not message, f"{name}: {message}")
+        got = [lines(f"{path}-{name}.jsonl") for path in paths]
+        c.check([s["writes"] for s in got[0][1:-1]] == [s["writes"] for s in got[1][1:-1]], f"{name}: the same writes")
+        for path in paths:
+            code, out, message = tabes("verify", f"{path}-{name}.jsonl", "-m", "tests/vectors/llada")
+            c.check(code == 0, f"{name}: {out}{message}")
+
+
 def until(c, folder):
     base = ["run", "-m", "story", "-p", QUESTION, "--policy", "ltr", "-q"]
     whole = json.loads(tabes(*base, "--json")[1])
@@ -115,6 +133,7 @@ def main():
         every_policy(c, folder)
         shown(c, folder)
         empty_steps(c, folder)
+        undone(c, folder)
         until(c, folder)
     c.finish()
 
