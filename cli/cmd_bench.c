@@ -1,6 +1,8 @@
 /* cmd_bench.c - how fast a model decodes on this machine, and where the time goes. */
 #include "bench/bench.h"
 
+#include <unistd.h>
+
 #include "cli/args.h"
 #include "cli/doc.h"
 
@@ -276,6 +278,7 @@ static int run(cli_args *a, double seconds) {
     model m;
     if (cli_open_model(a, &m, &e)) return cli_report_input(&e);
     cli_catch_signals();
+    if (!a->quiet && isatty(STDERR_FILENO)) fprintf(stderr, "tabes: measuring for about %g s\n", seconds);
     bench_result r;
     int rc = bench_run(&r, &m, &(bench_opts){seconds, &cli_cancelled}, &e);
     if (!rc && a->json) rc = print_json(&m, &r, &e);
