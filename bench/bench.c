@@ -15,8 +15,9 @@
 static const int lengths[BENCH_LENGTHS] = {256, 128, 512};
 
 enum { PHASE_KIND = 1, WHOLE_REPEATS = 5 };
-static const double PHASES_SHARE = 0.1, WHOLE_SHARE = 0.4, WARM_SHARE = 0.02; /* of the time */
-static const double CEILINGS_SECONDS = 4;                                     /* about what they take */
+static const double PHASES_SHARE = 0.1, WHOLE_SHARE = 0.4, WARM_SHARE = 0.02,
+                    ROUND_SHARE = 0.7;    /* of the time */
+static const double CEILINGS_SECONDS = 4; /* about what they take */
 
 typedef struct run {
     bench_result *r;
@@ -105,24 +106,24 @@ static double left(const run *b) {
     return b->deadline - clock_now();
 }
 
-/* The first steps of a length make room and are not counted. A length behind the first is opened only if two
- * rounds of it fit beside a second one of those before it. */
+/* The first steps of a length make room and are not counted. The first length always stays, and leaves time
+ * for others; those stay if most of a round of theirs fits. */
 static int open_length(run *b, int n, err *e) {
     decode_time *t = &b->times[b->open++];
-    double ms, before = 0;
+    double ms;
     int rc = decode_time_open(t, b->m->d, &b->m->tuning, n, b->o->cancel, e);
     if (!rc) rc = decode_time_step(t, 0, t->masks, &ms, e);
     if (rc) return rc;
-    for (int i = 0; i < b->open - 1; i++) before += b->times[i].round_seconds;
-    double round = 1.5 * BENCH_KINDS * BENCH_POINTS * ms / 1e3;
-    if (b->open > 1 && 2 * round + before > left(b)) {
+    double round = BENCH_KINDS * BENCH_POINTS * ms / 1e3;
+    if (b->open > 1 && ROUND_SHARE * round > left(b)) {
         decode_time_close(t);
         b->open--;
         return 0;
     }
     bool quick = ms / 1e3 < WARM_SHARE * b->o->seconds;
     if (quick) rc = decode_time_step(t, PHASE_KIND, t->masks, &ms, e);
-    return rc ? rc : decode_time_round(t, b->deadline, e);
+    double until = b->open > 1 ? b->deadline : clock_now() + ROUND_SHARE * left(b);
+    return rc ? rc : decode_time_round(t, until, e);
 }
 
 /* Whole decodes where they take a fair part of the time that is left. */

@@ -117,7 +117,7 @@ int decode_time_step(decode_time *t, int kind, int masked, double *ms, err *e) {
 }
 
 int decode_time_round(decode_time *t, double deadline, err *e) {
-    double begin = clock_now(), last = 0;
+    double last = 0;
     int rc = 0;
     for (int p = 0; p < t->n_points && !rc; p++) {
         double now = clock_now();
@@ -131,7 +131,6 @@ int decode_time_round(decode_time *t, double deadline, err *e) {
         }
         last = clock_now() - now;
     }
-    t->round_seconds = clock_now() - begin;
     return rc;
 }
 

@@ -23,7 +23,6 @@ typedef struct decode_time {
     int repeats[BENCH_KINDS][BENCH_POINTS];
     double whole[BENCH_KINDS][MOST_REPEATS]; /* seconds of decodes that were run */
     int wholes;
-    double round_seconds; /* the last one took */
 } decode_time;
 
 int decode_time_open(decode_time *t, denoiser *d, const model_tuning *tuning, int n,
@@ -33,7 +32,7 @@ void decode_time_close(decode_time *t);
 /* Milliseconds of one step with `masked` masks left. */
 int decode_time_step(decode_time *t, int kind, int masked, double *ms, err *e) MUST_CHECK;
 
-/* One more step of every kind at every point; after the first round it ends at `deadline`. */
+/* One more step of every kind at every point, as far as it gets until `deadline`; both ends once at least. */
 int decode_time_round(decode_time *t, double deadline, err *e) MUST_CHECK;
 
 /* A whole decode of every kind. */
