@@ -116,20 +116,34 @@ int decode_time_step(decode_time *t, int kind, int masked, double *ms, err *e) {
     return rc;
 }
 
-int decode_time_round(decode_time *t, double deadline, err *e) {
-    double last = 0;
+/* Every kind at point p. */
+static int sample_point(decode_time *t, int p, err *e) {
+    double begin = clock_now(), ms;
     int rc = 0;
-    for (int p = 0; p < t->n_points && !rc; p++) {
-        double now = clock_now();
+    for (int k = 0; k < BENCH_KINDS && !rc; k++) {
+        rc = decode_time_step(t, k, t->points[p], &ms, e);
+        if (!rc) t->ms[k][p][t->repeats[k][p]++] = ms;
+    }
+    t->point_seconds = clock_now() - begin;
+    return rc;
+}
+
+static int least_sampled(const decode_time *t) {
+    int best = 0;
+    for (int p = 1; p < t->n_points; p++) {
+        if (t->repeats[0][p] < t->repeats[0][best]) best = p;
+    }
+    return best;
+}
+
+int decode_time_round(decode_time *t, double deadline, err *e) {
+    int rc = 0;
+    for (int i = 0; i < t->n_points && !rc; i++) {
+        int p = least_sampled(t);
         bool needed = p < 2 && !t->repeats[0][p]; /* both ends are always measured */
-        if (!needed && now + last > deadline) return 0;
-        for (int k = 0; k < BENCH_KINDS && !rc; k++) {
-            int *n = &t->repeats[k][p];
-            double ms;
-            rc = decode_time_step(t, k, t->points[p], &ms, e);
-            if (!rc && *n < MOST_REPEATS) t->ms[k][p][(*n)++] = ms;
-        }
-        last = clock_now() - now;
+        if (t->repeats[0][p] == MOST_REPEATS) return 0;
+        if (!needed && clock_now() + t->point_seconds > deadline) return 0;
+        rc = sample_point(t, p, e);
     }
     return rc;
 }

@@ -23,6 +23,7 @@ typedef struct decode_time {
     int repeats[BENCH_KINDS][BENCH_POINTS];
     double whole[BENCH_KINDS][MOST_REPEATS]; /* seconds of decodes that were run */
     int wholes;
+    double point_seconds; /* what one point took, last */
 } decode_time;
 
 int decode_time_open(decode_time *t, denoiser *d, const model_tuning *tuning, int n,
@@ -32,7 +33,8 @@ void decode_time_close(decode_time *t);
 /* Milliseconds of one step with `masked` masks left. */
 int decode_time_step(decode_time *t, int kind, int masked, double *ms, err *e) MUST_CHECK;
 
-/* One more step of every kind at every point, as far as it gets until `deadline`; both ends once at least. */
+/* One more step of every kind at as many points as fit before `deadline`, the least measured first; at both
+ * ends once at least. */
 int decode_time_round(decode_time *t, double deadline, err *e) MUST_CHECK;
 
 /* A whole decode of every kind. */

@@ -17,6 +17,7 @@
 #include "bench/ceilings.h"
 #include "engine/base/clock.h"
 #include "engine/synthetic.h"
+#include "tests/gpu/floor.h"
 #include "tests/gpu/steps.h"
 
 enum { MOST_VALUES = 16, EXIT_SKIPPED = 77 };

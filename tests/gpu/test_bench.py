@@ -130,7 +130,7 @@ def scripts(c):
 def same_shapes(c):
     with open(f"{HERE}/torch_peer.py") as f:
         shapes = ast.literal_eval(re.search(r"^SHAPES = (\{.*?^\})", f.read(), re.M | re.S).group(1))
-    with open(f"{HERE}/../../engine/synthetic.c") as f:
+    with open(f"{HERE}/../../engine/transformer/synthetic.c") as f:
         rows = re.findall(r'^ +\{"([\w-]+)", (.*), (\w+), (\w+), \w+, K_\w+, 1\}', f.read(), re.M)
     ours = {name: numbers.split(", ") for name, numbers, _, _ in rows}
     for name, (d, L, H, KV, f, V, theta, eps, shifted, bias) in shapes.items():
