@@ -189,7 +189,7 @@ static void table_add(option_table *t, const char *prefix, const char *name, int
     t->longs[t->n] = (struct option){.name = t->entries[t->n].spelling,
                                      .has_arg = has_value ? required_argument : no_argument,
                                      .val = 256 + t->n};
-    if (letter) {
+    if (letter > 0) {
         size_t len = strlen(t->shorts);
         snprintf(t->shorts + len, sizeof t->shorts - len, "%c%s", letter, has_value ? ":" : "");
     }
@@ -418,8 +418,12 @@ static int take_option(cli_args *a, const option_table *t, const option_entry *o
     if (o->kind == OPT_SHARED) return take_shared(a, (shared_id)o->index, value, e);
     if (o->kind == OPT_EXTRA) {
         const cli_extra *x = &t->extra[o->index];
+        int i = 0;
+        while (x->letter == CLI_SEVERAL && i < CLI_MAX_SEVERAL && x->text[i]) i++;
+        if (i == CLI_MAX_SEVERAL)
+            return err_set(e, ERR_BAD_ARGUMENT, "--%s is given more than %d times", x->name, CLI_MAX_SEVERAL);
         if (x->text) {
-            *x->text = value;
+            x->text[i] = value;
         } else {
             *x->flag = true;
         }

@@ -35,7 +35,9 @@ enum {
 };
 
 /* One option of a command's own. With `text` it takes a value, with `flag` none. A table ends with a NULL
- * name. */
+ * name. An option that may be given several times has CLI_SEVERAL for a letter, and `text` is an array of
+ * CLI_MAX_SEVERAL, all NULL, that is filled in their order. */
+enum { CLI_SEVERAL = -1, CLI_MAX_SEVERAL = 16 };
 typedef struct cli_extra {
     const char *name; /* without the dashes */
     int letter;       /* short option, or 0 */

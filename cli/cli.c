@@ -59,10 +59,10 @@ int cli_finish(int code) {
 
 /* Help ---------------------------------------------------------------- */
 
-enum { HELP_COLUMNS = 100, HELP_INDENT = 12 };
+enum { HELP_COLUMNS = 100, TABLE_COLUMNS = 79, HELP_INDENT = 12 };
 
-void cli_print_wrapped(const char *text, int indent) {
-    size_t width = (size_t)(HELP_COLUMNS - indent);
+static void print_wrapped(const char *text, int indent, int columns) {
+    size_t width = (size_t)(columns - indent);
     while (*text) {
         size_t line = strlen(text);
         if (line > width) {
@@ -74,6 +74,10 @@ void cli_print_wrapped(const char *text, int indent) {
         text += line;
         while (*text == ' ') text++;
     }
+}
+
+void cli_print_wrapped(const char *text, int indent) {
+    print_wrapped(text, indent, TABLE_COLUMNS);
 }
 
 /* The first policy with a parameter of that name prints it, so each appears once. */
@@ -98,7 +102,7 @@ static void print_owners(const char *name) {
                                      policies[n]->name);
         }
     }
-    if (owners < n) cli_print_wrapped(list, HELP_INDENT);
+    if (owners < n) print_wrapped(list, HELP_INDENT, HELP_COLUMNS);
 }
 
 static void print_choices(const param_def *d) {
@@ -107,13 +111,13 @@ static void print_choices(const param_def *d) {
     for (const char *const *c = d->choices; *c && used < sizeof list; c++) {
         used += (size_t)snprintf(list + used, sizeof list - used, "%s %s", c == d->choices ? "" : ",", *c);
     }
-    cli_print_wrapped(list, HELP_INDENT);
+    print_wrapped(list, HELP_INDENT, HELP_COLUMNS);
 }
 
 static void print_param_help(const param_def *d) {
     static const char *const values[] = {"N", "X", "on|off", "NAME"};
     printf("      --%s %s\n", d->name, values[d->type]);
-    cli_print_wrapped(d->help, HELP_INDENT);
+    print_wrapped(d->help, HELP_INDENT, HELP_COLUMNS);
     if (d->type == PARAM_CHOICE) print_choices(d);
     print_owners(d->name);
 }

@@ -11,7 +11,9 @@ const command cmd_policies = {
     .summary = "the unmasking policies and their parameters",
     .usage = "usage: tabes policies [NAME...] [--json]\n"
              "\n"
-             "Prints every policy (or those named) with its parameters: type, range, default, meaning.\n"
+             "Prints every policy (or those named) with its parameters: type, range, default, meaning. Those "
+             "of all\n"
+             "policies come once, at the end.\n"
              "The same names are options of run, score and open (--rho 0.5) and fields of recordings (rho).\n"
              "\n" HELP_JSON,
     .run = policies_main,
@@ -46,15 +48,56 @@ static void range_text(const param_def *d, char *buf, size_t size) {
     }
 }
 
+static bool is_common(const param_def *d) {
+    static const param_def *const common[] = {COMMON_PARAMS, NULL};
+    for (const param_def *const *c = common; *c; c++) {
+        if (*c == d) return true;
+    }
+    return false;
+}
+
+static void print_param(const policy *p, int i) {
+    char range[200], def[40], text[280];
+    range_text(p->params[i], range, sizeof range);
+    default_text(p, i, def, sizeof def);
+    if (strlen(range) + strlen(def) < 45) {
+        printf("  --%-20s %s; default %s\n", p->params[i]->name, range, def);
+    } else {
+        printf("  --%s\n", p->params[i]->name);
+        snprintf(text, sizeof text, "%s; default %s", range, def);
+        cli_print_wrapped(text, 25);
+    }
+    cli_print_wrapped(p->params[i]->help, 25);
+}
+
+/* Where a common parameter has another default than elsewhere. */
+static void print_presets(const policy *p) {
+    char text[200] = "";
+    size_t used = 0;
+    for (const char *const *s = p->presets; s && *s; s += 2) {
+        param_set set;
+        param_init(&set, p->params);
+        int i = param_find(&set, s[0]);
+        if (i < 0 || !is_common(p->params[i]) || used >= sizeof text) continue;
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s --%s %s",
+                                 used ? "," : "Defaults:", s[0], s[1]);
+    }
+    if (used) cli_print_wrapped(text, 2);
+}
+
 static void print_policy(const policy *p) {
     printf("%s - %s\n", p->name, p->title);
     cli_print_wrapped(p->help, 2);
+    print_presets(p);
     for (int i = 0; p->params[i]; i++) {
-        char range[200], def[40];
-        range_text(p->params[i], range, sizeof range);
-        printf("  --%-18s %s; default %s\n", p->params[i]->name, range, default_text(p, i, def, sizeof def));
-        cli_print_wrapped(p->params[i]->help, 25);
+        if (!is_common(p->params[i])) print_param(p, i);
     }
+}
+
+/* By the first policy, which has their usual defaults. */
+static void print_common(void) {
+    puts("\nOf every policy:");
+    for (int i = 0; policies[0]->params[i]; i++) print_param(policies[0], i);
 }
 
 static void doc_policy(doc *j, const policy *p) {
@@ -123,5 +166,6 @@ static int policies_main(int argc, char **argv) {
     err e = {0};
     if (a.json) return doc_print(&j, &e) ? cli_report(&e) : EXIT_OK;
     doc_release(&j);
+    print_common();
     return EXIT_OK;
 }

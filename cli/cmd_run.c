@@ -20,12 +20,17 @@ const command cmd_run = {
         "Prints what was generated: the new text when the prompt has no blanks, the whole text when it "
         "has. Special\n"
         "tokens are left out and the text ends before the first end of text, or of a turn, in the generated "
-        "part. A model\n"
-        "without a tokenizer prints ids. Progress goes to standard error when that is a terminal.\n"
+        "part, and\n"
+        "before what --until names. A model without a tokenizer prints ids. Progress goes to standard error "
+        "when that is a terminal.\n"
         "Interrupting with Ctrl-C stops after the step in flight; a recording then holds the finished "
         "steps.\n"
         "\n" HELP_MODEL HELP_PROMPT HELP_POLICY "                          (default boe)\n" HELP_SEED
         "      --record FILE       write the trajectory (JSON Lines)\n"
+        "      --until TEXT        end the decode once TEXT stands in the generated part with no mask before "
+        "it; can be\n"
+        "                          given several times\n"
+        "      --until-eos         likewise for the end of text or turn\n"
         "      --tokens-out        print the ids of the whole sequence, prompt included, as one JSON "
         "array\n" HELP_JSON HELP_QUIET,
     .policy_flags = true,
@@ -37,6 +42,9 @@ typedef struct run {
     cli_args args;
     const char *record;
     bool tokens_out;
+    const char *until[CLI_MAX_SEVERAL]; /* NULL after the last */
+    bool until_eos;
+    const char *stop; /* which of them ended the decode; NULL: none */
     model m;
     int32_t *prompt;
     int n_prompt;
@@ -56,12 +64,15 @@ static bool shows_progress(const run *r) {
 
 static void show_progress(const run *r) {
     if (!shows_progress(r)) return;
-    traj_totals done = trajectory_totals(&r->traj, r->traj.n_records);
-    int total = 0;
-    for (int i = 0; i < r->traj.head.n_tokens; i++) total += r->traj.head.start[i] == r->traj.head.mask_id;
-    double seconds = clock_now() - r->started, rate = seconds > 0 ? done.n_written / seconds : 0;
-    int left = rate > 0 ? (int)((total - done.n_written) / rate + 0.5) : 0;
-    fprintf(stderr, "\r%d/%d tokens  step %d  %.1f tokens/s  ETA %d:%02d\033[K", done.n_written, total,
+    const traj_header *h = &r->traj.head;
+    int total = 0, masks = 0;
+    for (int i = 0; i < h->n_tokens; i++) {
+        total += h->start[i] == h->mask_id;
+        masks += r->traj.last[i] == h->mask_id;
+    }
+    double seconds = clock_now() - r->started, rate = seconds > 0 ? (total - masks) / seconds : 0;
+    int left = rate > 0 ? (int)(masks / rate + 0.5) : 0;
+    fprintf(stderr, "\r%d/%d tokens  step %d  %.1f tokens/s  ETA %d:%02d\033[K", total - masks, total,
             r->traj.n_records, rate, left / 60, left % 60);
 }
 
@@ -117,9 +128,48 @@ static int one_step(run *r, const step_record *rec, err *e) {
     return rc;
 }
 
+/* First position of the generated part. */
+static int answer_begin(const run *r) {
+    int32_t mask = denoiser_get_info(r->m.d)->mask_id;
+    for (int i = 0; i < r->n_prompt && r->blanks; i++) {
+        if (r->prompt[i] == mask) return i;
+    }
+    return r->n_prompt;
+}
+
+/* The text of --until that comes first in the text of the generated part, and where it begins; NULL: none. */
+static const char *find_until(const run *r, const char *text, size_t *at) {
+    const char *found = NULL;
+    for (int i = 0; i < CLI_MAX_SEVERAL && r->until[i]; i++) {
+        const char *hit = strstr(text, r->until[i]);
+        if (!hit || (found && (size_t)(hit - text) >= *at)) continue;
+        *at = (size_t)(hit - text);
+        found = r->until[i];
+    }
+    return found;
+}
+
+/* What ends the decode here: a text, or an end, in the generated part with no mask before it. */
+static const char *stop_of(const run *r) {
+    int n, from = answer_begin(r), to = from;
+    if (!r->until[0] && !r->until_eos) return NULL;
+    const int32_t *tokens = session_tokens(r->s, &n), mask = denoiser_get_info(r->m.d)->mask_id;
+    for (; to < n && tokens[to] != mask; to++) {
+        if (r->until_eos && model_stops(&r->m, tokens[to])) return "end of text";
+    }
+    if (!r->until[0]) return NULL;
+    strbuf text;
+    strbuf_init(&text, SIZE_MAX / 4);
+    tokenizer_decode(r->m.tok, tokens + from, to - from, false, &text);
+    size_t at = 0;
+    const char *found = text.len ? find_until(r, text.data, &at) : NULL;
+    strbuf_release(&text);
+    return found;
+}
+
 static int all_steps(run *r, err *e) {
     int rc = 0;
-    while (!rc && !session_done(r->s)) {
+    while (!rc && !session_done(r->s) && !(r->stop = stop_of(r))) {
         const step_record *rec = r->first;
         r->first = NULL;
         if (!rec)
@@ -145,10 +195,19 @@ static int all_steps(run *r, err *e) {
 /* The part a person wants to read; see the command's help. */
 static void result_text(const run *r, const int32_t *tokens, int n, strbuf *out) {
     int from = r->blanks ? 0 : r->n_prompt, to = n;
+    int32_t mask = denoiser_get_info(r->m.d)->mask_id;
     for (int i = r->n_prompt; i < to; i++) {
-        if (model_stops(&r->m, tokens[i])) to = i;
+        if (model_stops(&r->m, tokens[i]) || (r->stop && tokens[i] == mask)) to = i;
     }
+    size_t at;
+    strbuf before;
+    strbuf_init(&before, SIZE_MAX / 4);
+    int begin = answer_begin(r);
+    tokenizer_decode(r->m.tok, tokens + from, (begin < to ? begin : to) - from, false, &before);
     tokenizer_decode(r->m.tok, tokens + from, to - from, false, out);
+    if (out->len > before.len && r->until[0] && find_until(r, out->data + before.len, &at))
+        out->data[out->len = before.len + at] = '\0';
+    strbuf_release(&before);
 }
 
 static int print_ids(const int32_t *tokens, int n, err *e) {
@@ -186,6 +245,11 @@ static int print_json(const run *r, const int32_t *tokens, int n, const strbuf *
     doc_ids(&j, "tokens", tokens, n);
     doc_int(&j, "n_prompt", r->n_prompt);
     doc_int(&j, "steps", r->traj.n_records);
+    if (r->stop) {
+        doc_string(&j, "stopped_by", r->stop);
+    } else {
+        doc_null(&j, "stopped_by");
+    }
     doc_real(&j, "nfe", sum.nfe);
     doc_int(&j, "backward_rows", sum.backward_rows);
     doc_real(&j, "ms", sum.ms);
@@ -253,7 +317,11 @@ static int run_opened(run *r, err *e) {
 
 static int run_main(int argc, char **argv) {
     run r = {.args = {.default_policies = "boe"}};
-    const cli_extra extra[] = {{"record", 0, &r.record, NULL}, {"tokens-out", 0, NULL, &r.tokens_out}, {0}};
+    const cli_extra extra[] = {{"record", 0, &r.record, NULL},
+                               {"tokens-out", 0, NULL, &r.tokens_out},
+                               {"until", CLI_SEVERAL, r.until, NULL},
+                               {"until-eos", 0, NULL, &r.until_eos},
+                               {0}};
     unsigned groups = CLI_MODEL | CLI_PROMPT | CLI_POLICY | CLI_SEED | CLI_JSON | CLI_QUIET;
     int code = cli_parse(&r.args, &cmd_run, groups, extra, argc, argv);
     if (code >= 0) return code;
@@ -262,7 +330,15 @@ static int run_main(int argc, char **argv) {
     if (!cli_has_prompt(&r.args))
         return cli_usage_error(&cmd_run, "no prompt; give -p, --prompt-file or --prompt-tokens");
     err e = {0};
+    for (int i = 0; i < CLI_MAX_SEVERAL && r.until[i]; i++) {
+        if (!r.until[i][0]) return cli_usage_error(&cmd_run, "--until: the text is empty");
+    }
     if (cli_open_model(&r.args, &r.m, &e)) return cli_report_input(&e);
+    if (r.until[0] && !r.m.tok) {
+        model_close(&r.m);
+        err_set(&e, ERR_BAD_ARGUMENT, "--until needs a tokenizer");
+        return cli_report_input(&e);
+    }
     code = run_opened(&r, &e);
     record_unref(r.first);
     recorder_close(r.rec);

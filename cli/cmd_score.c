@@ -147,23 +147,34 @@ static int open_decision(scores *s, err *e) {
     s->rec->step = T - (int)t;
     s->rec->t = (int)t;
     s->rec->T = T;
-    s->dec =
-        (decision){.state = {.d = s->m.d,
-                             .p = s->p,
-                             .tokens = s->tokens,
-                             .n_tokens = s->n_tokens,
-                             .masked = s->rec->masked,
-                             .n_masked = n,
-                             .cancel = &cli_cancelled},
-                   .params = &c->params,
-                   .step = s->rec->step,
-                   .t = (int)t,
-                   .T = T,
-                   .budget = budget < n ? budget : n,
-                   .seed = s->args.seed,
-                   .proposer = {s->p, denoiser_get_info(s->m.d)->n_vocab,
-                                param_real(&c->params, "temperature"), s->args.seed, s->rec->step, NULL, 0},
-                   .rec = s->rec};
+    s->dec = (decision){.state = {.d = s->m.d,
+                                  .p = s->p,
+                                  .tokens = s->tokens,
+                                  .n_tokens = s->n_tokens,
+                                  .masked = s->rec->masked,
+                                  .n_masked = n,
+                                  .cancel = &cli_cancelled},
+                        .params = &c->params,
+                        .step = s->rec->step,
+                        .t = (int)t,
+                        .T = T,
+                        .budget = budget < n ? budget : n,
+                        .seed = s->args.seed,
+                        .n_scope = n,
+                        .last = t <= 1,
+                        .block_begin = n ? s->rec->masked[0] : 0,
+                        .block_masks = n,
+                        .block_steps = T,
+                        .block_step = s->rec->step,
+                        .memory = &s->memory,
+                        .proposer = {.p = s->p,
+                                     .n_vocab = denoiser_get_info(s->m.d)->n_vocab,
+                                     .temperature = param_real(&c->params, "temperature"),
+                                     .top_k = param_int(&c->params, "top-k"),
+                                     .top_p = param_real(&c->params, "top-p"),
+                                     .seed = s->args.seed,
+                                     .step = s->rec->step},
+                        .rec = s->rec};
     rc = proposer_reads_logits(&s->dec.proposer) ? pass_read(s->p, NULL, 0, e) : 0;
     if (rc) return rc;
     return c->policy->score(&s->dec, e);
@@ -333,6 +344,7 @@ static int score_main(int argc, char **argv) {
     int rc = compute(&s, &e);
     if (!rc && s.args.json) rc = scores_print_json(&s, &e);
     if (!rc && !s.args.json) scores_print_table(&s);
+    if (s.memory.data) s.memory.forget(s.memory.data);
     pass_free(s.p);
     record_unref(s.rec);
     free(s.tokens);

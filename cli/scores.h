@@ -25,6 +25,7 @@ typedef struct scores {
     int n_tokens;
     pass *p;
     step_record *rec;
+    policy_memory memory;
     decision dec;
     int samples, layer; /* layer: of the attention */
 

@@ -83,7 +83,7 @@ install(FILES ${completions}/_tabes DESTINATION share/zsh/site-functions COMPONE
 install(FILES ${completions}/tabes.fish DESTINATION share/fish/vendor_completions.d COMPONENT tabes)
 # Pages keep their folders, so that they find each other.
 install(FILES README.md CHANGELOG.md LICENSE docs/copyright DESTINATION share/doc/tabes COMPONENT tabes)
-install(FILES docs/scoring.md docs/commands.md docs/lessons.md docs/export.md docs/workbench.svg DESTINATION share/doc/tabes/docs COMPONENT tabes)
+install(FILES docs/scoring.md docs/policies.md docs/commands.md docs/lessons.md docs/export.md docs/workbench.svg DESTINATION share/doc/tabes/docs COMPONENT tabes)
 install(FILES themes/README.md DESTINATION share/doc/tabes/themes COMPONENT tabes)
 install(FILES replay/FORMAT.md replay/schema.json DESTINATION share/doc/tabes/replay COMPONENT tabes)
 # By itself: cuBLAS, which it needs, is not in every archive. Where the build had to say in which folder that is, the

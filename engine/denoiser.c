@@ -13,6 +13,10 @@ int denoiser_load(denoiser **out, const char *path, const denoiser_opts *o, err 
     return transformer_open(out, path, o, e);
 }
 
+void denoiser_set_turn_end(denoiser *d, int32_t id) {
+    d->info.turn_end_id = id;
+}
+
 int denoiser_fork(denoiser **out, denoiser *d, err *e) {
     *out = NULL;
     if (!d->ops->fork) return err_set(e, ERR_UNSUPPORTED, "%s cannot be forked", d->info.arch);
@@ -258,6 +262,21 @@ int denoiser_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
     p->kept = q->keep;
     d->n_forwards += q->n_seqs;
     return 0;
+}
+
+/* Rows that share their logits were asked for in both halves, so the unique ones halve as well. */
+int pass_guide(pass *p, double s, err *e) {
+    const denoiser *d = p->owner;
+    kernels *k = d->k;
+    if (p->n_seqs != 2 || p->n_rows % 2 || p->n_unique % 2)
+        return err_set(e, ERR_BAD_ARGUMENT, "guidance needs two sequences with the same rows");
+    p->n_rows /= 2, p->n_unique /= 2, p->n_seqs = 1;
+    p->kept = false; /* its gradients would be those of other logits */
+    size_t n = (size_t)p->n_unique * (size_t)p->n_vocab;
+    k->blend(k, p->logits, p->logits + n, (float)(s + 1), n);
+    int rc = finish_rows(d, p, e);
+    if (rc) p->n_rows = 0;
+    return rc;
 }
 
 /* A pass that backward, restricted and attention can start from. */

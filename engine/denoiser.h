@@ -43,6 +43,7 @@ typedef struct denoiser_info {
     int d_model, n_layers, n_heads, n_kv_heads, mlp_size;
     int max_len;                             /* longest sequence */
     int32_t mask_id, bos_id, eos_id, pad_id; /* -1 where the checkpoint names none; mask_id is always set */
+    int32_t turn_end_id;                     /* of the chat template that comes with it; -1 without one */
     bool shifted;                            /* position p reads network row max(p-1, 0) */
     int64_t n_params;
     size_t weight_bytes;         /* as stored */
@@ -146,6 +147,9 @@ typedef struct restricted_req {
 int denoiser_load(denoiser **out, const char *path, const denoiser_opts *o, err *e) MUST_CHECK;
 void denoiser_close(denoiser *d);
 
+/* Names the token that ends a turn (denoiser_info.turn_end_id), which only a tokenizer knows. */
+void denoiser_set_turn_end(denoiser *d, int32_t id);
+
 /* Another denoiser over the same weights with a workspace and a device queue of its own, for another
  * thread. Close forks before the denoiser they came from. */
 int denoiser_fork(denoiser **out, denoiser *d, err *e) MUST_CHECK;
@@ -191,6 +195,10 @@ int denoiser_attention(denoiser *d, const pass *p, int seq, int pos, int layer, 
 
 /* Soft writes ẽ = Eᵀπ (Eq. 10) of rows[0..n) (indices into the pass's rows) -> out [n][d_model]. */
 int denoiser_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;
+
+/* Classifier-free guidance: the pass is of two sequences with the same n rows each, conditional ones first.
+ * Their logits become z_u + (s+1)(z_c - z_u), and rows [0, n) and their statistics are those from now on. */
+int pass_guide(pass *p, double s, err *e) MUST_CHECK;
 
 pass *pass_new(void);
 void pass_free(pass *p);

@@ -62,7 +62,8 @@ typedef struct ranks_view {
     int n_masked;
     const int *pos; /* [n_masked] */
     int n;
-    const policy_ranks *at; /* [n] the session's own policy first, then the others with their defaults */
+    const policy_ranks
+        *at; /* [n] the session's own policy first, then others with their defaults, one of each kind */
 } ranks_view;
 
 /* Where the row that predicts `pos` looks: softmax(q·k) of one layer. */

@@ -12,6 +12,8 @@ static double score_of(const void *ctx, int i) {
 /* What one policy makes of the state, in a record of its own. */
 static int ask(inspecting *x, const policy *p, const param_set *params, step_record *r, err *e) {
     decision dec = x->dec;
+    policy_memory none = {0};
+    if (p != session_policy(x->s)) dec.memory = &none; /* the session's is its own policy's */
     r->masked = x->known->masked;
     r->n_masked = x->known->n_masked;
     dec.params = params;
@@ -19,6 +21,7 @@ static int ask(inspecting *x, const policy *p, const param_set *params, step_rec
     dec.cost = (score_cost){0};
     int rc = p->check ? p->check(params, denoiser_get_info(dec.state.d), e) : 0;
     if (!rc) rc = p->score(&dec, e);
+    if (none.data) none.forget(none.data);
     x->cost.forwards += dec.cost.forwards;
     x->cost.backward_rows += dec.cost.backward_rows;
     return rc;
@@ -63,6 +66,7 @@ static int add(inspecting *x, const policy *p, const param_set *params, policy_r
     return rc;
 }
 
+/* Of policies that rank alike one is enough. */
 int inspect_ranks(inspecting *x, err *e) {
     int n = 0, rc = inspect_know(x, e);
     if (rc || !x->dec.budget) return rc;
@@ -75,7 +79,7 @@ int inspect_ranks(inspecting *x, err *e) {
     rc = add(x, own, x->dec.params, &all[filled++], e);
     for (int i = 0; !rc && i < n; i++) {
         param_set params;
-        if (policies[i] == own) continue;
+        if (policies[i] == own || policies[i]->ranks_like) continue;
         policy_defaults(policies[i], x->q->tuning, &params);
         rc = add(x, policies[i], &params, &all[filled++], e);
     }

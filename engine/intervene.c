@@ -92,7 +92,9 @@ static int begin(step_record **out, int32_t **tokens, const trajectory *t, int n
     for (int i = 0; i < t->head.n_tokens; i++) masks += t->head.start[i] == t->head.mask_id;
     r->step = n;
     r->kind = kind;
-    r->T = trajectory_setting(t, n) ? now.T : session_planned(&now.params, 0, masks);
+    r->T = trajectory_setting(t, n)
+               ? now.T
+               : session_planned(&t->head, policy_find(now.policy), &now.params, 0, masks);
     if (r->T < 1) r->T = 1;
     r->t = r->T - decoded > 1 ? r->T - decoded : 1;
     *out = r;
@@ -173,7 +175,7 @@ static int check_setting(const trajectory *t, const step_setting *s, const denoi
         return err_set(e, ERR_BAD_ARGUMENT, "unknown policy %s; choose one of %s", s->policy, policy_names());
     if (s->params.defs != p->params)
         return err_set(e, ERR_BAD_ARGUMENT, "the parameters are not those of policy %s", p->name);
-    int rc = p->check ? p->check(&s->params, info, e) : 0;
+    int rc = policy_check(p, &s->params, info, e);
     for (int i = 0; i < s->n_pins && !rc; i++) rc = check_position(t, s->pins[i], e);
     for (int i = 0; i < s->n_bans && !rc; i++) {
         if (s->bans[i].pos != -1) rc = check_position(t, s->bans[i].pos, e);
@@ -194,7 +196,7 @@ int intervene_setting(step_record **out, const trajectory *t, int n, const step_
         step_setting s = *to;
         int masks = 0, decoded = trajectory_decoded(t, n);
         for (int i = 0; i < t->head.n_tokens; i++) masks += tokens[i] == t->head.mask_id;
-        s.T = session_planned(&s.params, decoded, masks);
+        s.T = session_planned(&t->head, policy_find(s.policy), &s.params, decoded, masks);
         if (s.T < 1) s.T = 1;
         (*out)->T = s.T;
         (*out)->t = s.T - decoded > 1 ? s.T - decoded : 1;

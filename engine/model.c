@@ -59,6 +59,13 @@ static int read_tuning(model_tuning *out, const char *dir, err *e) {
     return rc;
 }
 
+/* The end of a turn in the template that the checkpoint brings, whichever is used: a decode must not depend
+ * on how the prompt was written. */
+static void find_turn_end(model *m) {
+    const chat *own = m->tok ? chat_recognise(tokenizer_chat(m->tok)) : NULL;
+    if (own) denoiser_set_turn_end(m->d, tokenizer_find(m->tok, own->stop));
+}
+
 /* The first of the tokenizers that is there: the one that was asked for must be. */
 static int read_tokenizer(model *m, const char *path, const model_opts *o, err *e) {
     err missing = {0};
@@ -113,6 +120,7 @@ int model_open(model *m, const char *path, const model_opts *o, err *e) {
     if (!rc) rc = check_vocabulary(m, path, o, e);
     if (!rc) rc = read_tuning(&m->tuning, path, e);
     if (!rc) rc = choose_chat(m, o, e);
+    if (!rc) find_turn_end(m);
     if (rc) model_close(m);
     return rc;
 }

@@ -18,7 +18,22 @@
     X(boe_others, "boe-others")                                                                              \
     X(boe_mid, "boe-mid")                                                                                    \
     X(boe_rows, "boe-rows")                                                                                  \
-    X(oracle, "oracle")
+    X(boe_horizon, "boe-horizon")                                                                            \
+    X(oracle, "oracle")                                                                                      \
+    X(fixed, "fixed")                                                                                        \
+    X(threshold, "threshold")                                                                                \
+    X(factor, "factor")                                                                                      \
+    X(eb, "eb")                                                                                              \
+    X(pc, "pc")                                                                                              \
+    X(klass, "klass")                                                                                        \
+    X(maskgit, "maskgit")                                                                                    \
+    X(dream, "dream")                                                                                        \
+    X(p2, "p2")                                                                                              \
+    X(remdm, "remdm")                                                                                        \
+    X(remdm_llada, "remdm-llada")                                                                            \
+    X(fb, "fb")                                                                                              \
+    X(dfm, "dfm")                                                                                            \
+    X(lookum, "lookum")
 
 #define ENTRY(id, name)      &policy_##id,
 #define NAME_FIRST(id, name) name
@@ -36,6 +51,19 @@ const policy *policy_find(const char *name) {
         if (strcmp(policies[i]->name, name) == 0) return policies[i];
     }
     return NULL;
+}
+
+static int check_guidance(const policy *p, const param_set *params, err *e) {
+    bool gradients = p->keeps && p->keeps(params);
+    if (!(gradients || p->own_passes) || !(param_real(params, "cfg") > 0)) return 0;
+    return err_set(e, ERR_BAD_ARGUMENT,
+                   "cfg: %s are those of the conditional logits alone, so policy %s cannot be guided",
+                   gradients ? "gradients" : "lookaheads", p->name);
+}
+
+int policy_check(const policy *p, const param_set *params, const denoiser_info *info, err *e) {
+    int rc = check_guidance(p, params, e);
+    return rc || !p->check ? rc : p->check(params, info, e);
 }
 
 /* A default that the code or a model's file sets: not `given` by a person. */

@@ -12,7 +12,8 @@
 typedef enum lookahead { LOOK_MASK, LOOK_SOFT, LOOK_MID, LOOK_ROWS, LOOK_FULL } lookahead;
 typedef enum objective { OBJ_MASKED, OBJ_OTHERS, OBJ_OTHERS_LOCAL, OBJ_REMAINING } objective;
 typedef enum active_rows { ACTIVE_DENSE, ACTIVE_MASKED, ACTIVE_CANDIDATES, ACTIVE_UNCERTAIN } active_rows;
-typedef enum cand_rule { CAND_CONFIDENCE, CAND_MARGIN, CAND_ENTROPY, CAND_ALL } cand_rule;
+/* AUTO is the policies' own (policies/candidates.c); score_candidates does not know it. */
+typedef enum cand_rule { CAND_CONFIDENCE, CAND_MARGIN, CAND_ENTROPY, CAND_ALL, CAND_AUTO } cand_rule;
 
 /* NULL-terminated, in enum order: "mask", "soft", ... They serve as parameter choices. */
 extern const char *const lookahead_names[], *const objective_names[], *const active_names[],

@@ -7,7 +7,7 @@
 const char *const lookahead_names[] = {"mask", "soft", "mid", "rows", "full", NULL};
 const char *const objective_names[] = {"masked", "others", "others-local", "remaining", NULL};
 const char *const active_names[] = {"dense", "masked", "candidates", "uncertain", NULL};
-const char *const cand_rule_names[] = {"confidence", "margin", "entropy", "all", NULL};
+const char *const cand_rule_names[] = {"confidence", "margin", "entropy", "all", "auto", NULL};
 
 const char *triple_name(score_triple t, char buf[TRIPLE_NAME]) {
     snprintf(buf, TRIPLE_NAME, "%s/%s/%s", lookahead_names[t.look], objective_names[t.obj],

@@ -12,9 +12,13 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
+#include "engine/policies/policies.h"
 #include "engine/proposal.h"
 #include "engine/rank.h"
+#include "engine/session_blocks.h"
 #include "engine/session_impl.h"
+
+enum { PAST = 8, N_STOPS = 2 };
 
 struct session {
     denoiser *d;
@@ -22,6 +26,7 @@ struct session {
     session_opts o; /* as opened; prompt is not kept */
     int32_t *start, *tokens;
     int n, m0;      /* tokens; masks at the start */
+    int origin;     /* where the generation begins, for blocks */
     int k, decoded; /* records so far, decode steps among them */
     /* What holds now. */
     const policy *policy;
@@ -29,11 +34,17 @@ struct session {
     int T;
     step_ban *bans;
     int n_bans;
-    bool *pinned; /* [n] */
-    int *masked;  /* scratch, [n] each */
-    bool *scope;
-    int n_masked, n_scope;
-    row_ref *rows;
+    bool *pinned;     /* [n] */
+    double *revealed; /* [n] probability with which the token there was written */
+    policy_memory memory;
+    int32_t *past; /* [PAST][n] the states before the last decode steps, newest first */
+    int n_past;
+    int *masked; /* scratch, [n] each */
+    bool *scope, *late;
+    int *clean, *clean_row;
+    int n_masked, n_scope, n_clean;
+    row_ref *rows; /* [2n]: a guided pass asks for twice as many */
+    int32_t *bare; /* [n] the tokens with everything given masked, for guidance */
     pass *p;
 };
 
@@ -68,8 +79,7 @@ static int check_options(const denoiser_info *info, const session_opts *o, err *
         return err_set(e, ERR_BAD_ARGUMENT, "top-k %d; from 0 to %d are kept", o->top_k, RECORD_TOP_K);
     }
     int rc = check_prompt(info, o, e);
-    if (!rc && o->policy->check) rc = o->policy->check(&o->params, info, e);
-    return rc;
+    return rc ? rc : policy_check(o->policy, &o->params, info, e);
 }
 
 static int allocate(session *s, err *e) {
@@ -79,21 +89,32 @@ static int allocate(session *s, err *e) {
     s->pinned = mem_new(n, sizeof *s->pinned);
     s->masked = mem_new(n, sizeof *s->masked);
     s->scope = mem_new(n, sizeof *s->scope);
-    s->rows = mem_new(n, sizeof *s->rows);
+    s->late = mem_new(n, sizeof *s->late);
+    s->past = mem_new(PAST * n, sizeof *s->past);
+    s->bans = mem_new(N_STOPS, sizeof *s->bans);
+    s->rows = mem_new(2 * n, sizeof *s->rows);
+    s->revealed = mem_new(n, sizeof *s->revealed);
+    s->clean = mem_new(n, sizeof *s->clean);
+    s->clean_row = mem_new(n, sizeof *s->clean_row);
+    s->bare = mem_new(n, sizeof *s->bare);
     s->p = pass_new();
-    if (s->start && s->tokens && s->pinned && s->masked && s->scope && s->rows && s->p) return 0;
+    bool all = s->start && s->tokens && s->pinned && s->masked && s->scope && s->late && s->past && s->bans &&
+               s->rows && s->revealed && s->clean && s->clean_row && s->bare && s->p;
+    if (all) return 0;
     return err_set(e, ERR_NO_MEMORY, "out of memory for a session of %d tokens", s->n);
 }
 
-int session_planned(const param_set *params, int decoded, int n_masked) {
-    int steps = param_int(params, "steps"), budget = param_int(params, "budget");
-    return steps ? steps : decoded + (n_masked + budget - 1) / budget;
+static void forget(session *s) {
+    if (s->memory.data && s->memory.forget) s->memory.forget(s->memory.data);
+    s->memory = (policy_memory){0};
 }
 
 static void as_opened(session *s) {
+    traj_header h = {
+        .start = s->start, .n_tokens = s->n, .n_prompt = s->o.n_prompt, .mask_id = s->info->mask_id};
     s->policy = s->o.policy;
     s->params = s->o.params;
-    s->T = session_planned(&s->params, 0, s->m0);
+    s->T = session_planned(&h, s->policy, &s->params, 0, s->m0);
     s->n_bans = 0;
     memset(s->pinned, 0, (size_t)s->n * sizeof *s->pinned);
 }
@@ -106,6 +127,7 @@ static void lay_out(session *s) {
     memcpy(s->tokens, s->start, (size_t)s->n * sizeof *s->tokens);
     s->o.prompt = NULL; /* borrowed for this call only */
     as_opened(s);
+    s->origin = blocks_origin(s->start, s->n, s->o.n_prompt, s->info->mask_id);
 }
 
 int session_open(session **out, denoiser *d, const session_opts *o, err *e) {
@@ -135,42 +157,108 @@ void session_close(session *s) {
     free(s->pinned);
     free(s->masked);
     free(s->scope);
+    free(s->late);
+    free(s->past);
     free(s->rows);
+    free(s->revealed);
+    free(s->clean);
+    free(s->clean_row);
+    free(s->bare);
+    forget(s);
     free(s);
+}
+
+/* ---- blocks ---- */
+
+static bool puts_back(const session *s) {
+    return s->policy->remasks && s->policy->remasks(&s->params);
+}
+
+/* The block of the first mask that can be written; where tokens are put back, the one whose steps these are.
+ */
+static int current_block(const session *s, int length, int n_blocks) {
+    if (puts_back(s)) return blocks_at(s->T, n_blocks, s->decoded);
+    for (int i = 0; i < s->n; i++) {
+        if (s->tokens[i] != s->info->mask_id || s->pinned[i]) continue;
+        int b = i < s->origin ? 0 : (i - s->origin) / length;
+        return b < n_blocks ? b : n_blocks - 1;
+    }
+    return n_blocks - 1;
+}
+
+/* The positions in scope are those before `end`; tokens can be put back from `begin` on. */
+static block block_now(const session *s) {
+    int length = param_int(&s->params, "block-length");
+    int n_blocks = blocks_count(length, s->n - s->origin);
+    block at = {.whole = n_blocks == 1, .end = s->n, .masks = s->m0, .steps = s->T, .step = s->decoded};
+    at.first = s->origin;
+    if (at.whole) return at;
+    int b = current_block(s, length, n_blocks);
+    at.begin = b ? s->origin + b * length : 0;
+    at.first = s->origin + b * length;
+    if (b < n_blocks - 1) at.end = at.first + length;
+    at.steps = blocks_steps(s->T, n_blocks, b);
+    at.step = s->decoded - blocks_before(s->T, n_blocks, b);
+    if (at.step < 0) at.step = 0;
+    at.masks = 0;
+    for (int i = at.begin; i < at.end; i++) at.masks += s->start[i] == s->info->mask_id;
+    return at;
 }
 
 /* ---- what is known ---- */
 
-int session_quota(int m0, int T, int budget, int k) {
-    if (T <= 0) return budget;
-    return m0 / T + (k < m0 % T ? 1 : 0);
-}
-
 /* Tokens to write now. Steps whose share is 0 come last, when nothing is left to write; masks that a
- * person put back are written at the pace of the plan, at least one a step, also past its end. */
-static int quota_now(const session *s) {
-    int steps = param_int(&s->params, "steps"), budget = param_int(&s->params, "budget");
-    int b = session_quota(s->m0, steps, budget, s->decoded);
+ * person put back are written at the pace of the plan, at least one a step, also past its end. In blocks, and
+ * where tokens are put back, what is left is shared out evenly over the steps that are left, which comes to
+ * the same. */
+static int quota_now(const session *s, const block *at) {
+    int steps = param_int(&s->params, "steps"), budget = param_int(&s->params, "budget"), b;
+    if (at->whole && !puts_back(s)) {
+        b = session_quota(s->m0, steps, budget, s->decoded);
+    } else if (!steps) {
+        b = budget;
+    } else {
+        int left = at->steps - at->step > 1 ? at->steps - at->step : 1;
+        b = (s->n_scope + left - 1) / left;
+    }
     if (b < 1) b = 1;
     return b < s->n_scope ? b : s->n_scope;
 }
 
-static void find_masks(session *s) {
-    s->n_masked = s->n_scope = 0;
+/* Masks, those in scope, and written tokens that could be put back; rows to ask for, masked ones first. */
+static void find_masks(session *s, const block *at) {
+    int32_t mask = s->info->mask_id;
+    s->n_masked = s->n_scope = s->n_clean = 0;
     for (int i = 0; i < s->n; i++) {
-        if (s->tokens[i] != s->info->mask_id) continue;
-        s->rows[s->n_masked] = (row_ref){0, i};
-        s->scope[s->n_masked] = !s->pinned[i];
-        s->n_scope += !s->pinned[i];
-        s->masked[s->n_masked++] = i;
+        bool open = !s->pinned[i] && i < at->end;
+        if (s->tokens[i] == mask) {
+            s->rows[s->n_masked] = (row_ref){0, i};
+            s->scope[s->n_masked] = open;
+            s->n_scope += open;
+            s->masked[s->n_masked++] = i;
+        } else if (open && i >= at->begin && s->start[i] == mask) {
+            s->clean[s->n_clean++] = i;
+        }
+    }
+    for (int j = 0; j < s->n_clean; j++) {
+        s->clean_row[j] = s->policy->reads_clean ? s->n_masked + j : -1;
+        s->rows[s->n_masked + j] = (row_ref){0, s->clean[j]};
     }
 }
 
+/* The sequence and, guided, the same with everything given masked; rows of both. */
 static int forward(session *s, bool keep, err *e) {
-    sequence seq = {s->tokens, s->n};
-    forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = s->n_masked, .keep = keep};
+    double guidance = param_real(&s->params, "cfg");
+    int n_rows = s->n_masked + (s->policy->reads_clean ? s->n_clean : 0), n_seqs = guidance > 0 ? 2 : 1;
+    for (int i = 0; i < s->n; i++)
+        s->bare[i] = s->start[i] == s->info->mask_id ? s->tokens[i] : s->info->mask_id;
+    for (int i = 0; i < n_rows && n_seqs == 2; i++) s->rows[n_rows + i] = (row_ref){1, s->rows[i].pos};
+    sequence seqs[2] = {{s->tokens, s->n}, {s->bare, s->n}};
+    forward_req q = {
+        .seqs = seqs, .n_seqs = n_seqs, .rows = s->rows, .n_rows = n_seqs * n_rows, .keep = keep};
     q.cancel = s->o.cancel;
-    return denoiser_forward(s->d, &q, s->p, e);
+    int rc = denoiser_forward(s->d, &q, s->p, e);
+    return rc || n_seqs == 1 ? rc : pass_guide(s->p, guidance, e);
 }
 
 static int no_memory(const session *s, err *e) {
@@ -221,11 +309,6 @@ static int record_known(const session *s, step_record *r, err *e) {
 
 /* ---- choosing ---- */
 
-static double score_of(const void *ctx, int i) {
-    const step_record *r = ctx;
-    return r->score[i];
-}
-
 static int check_scores(const step_record *r, err *e) {
     for (int i = 0; i < r->n_cand; i++) {
         if (!isfinite(r->score[i])) {
@@ -245,21 +328,55 @@ static int write_at(const decision *dec, int i, step_write *out, err *e) {
     return 0;
 }
 
-/* The `budget` best scores, each with its token. */
-static int choose(const session *s, const decision *dec, err *e) {
+/* The `budget` best scores, each with its token; late ones after all others. */
+static int choose_best(const session *s, decision *dec, err *e) {
     step_record *r = dec->rec;
     int budget = dec->budget, rc = check_scores(r, e);
     if (rc) return rc;
     assert(r->n_cand >= budget);
-    int *order = arena_new(&r->mem, (size_t)r->n_cand, sizeof *order);
+    int *order = candidates_by_score(dec, e);
     step_write *writes = arena_new(&r->mem, (size_t)budget, sizeof *writes);
     if (!order || !writes) return no_memory(s, e);
-    rank_order(score_of, r, r->n_cand, order);
     for (int i = 0; i < budget && !rc; i++) rc = write_at(dec, order[i], &writes[i], e);
     if (rc) return rc;
     r->n_writes = budget;
     r->writes = writes;
     return 0;
+}
+
+/* Tokens before what is put back; among tokens the best score first, among the others the worst. */
+static int by_rank(const void *a, const void *b, void *ctx) {
+    const step_write *x = a, *y = b;
+    int32_t mask = *(const int32_t *)ctx;
+    if ((x->token == mask) != (y->token == mask)) return x->token == mask ? 1 : -1;
+    if (x->score < y->score || x->score > y->score)
+        return (x->score < y->score) == (x->token == mask) ? -1 : 1;
+    return x->pos - y->pos;
+}
+
+static int choose_itself(const session *s, decision *dec, err *e) {
+    int rc = check_scores(dec->rec, e);
+    if (!rc) rc = s->policy->write(dec, e);
+    if (rc) return rc;
+    step_write *writes = (step_write *)(uintptr_t)dec->rec->writes; /* made by begin_writes */
+    int32_t mask = s->info->mask_id;
+    qsort_r(writes, (size_t)dec->rec->n_writes, sizeof *writes, by_rank, &mask);
+    return 0;
+}
+
+static bool writes_itself(const session *s) {
+    return s->policy->write && (!s->policy->write_if_remasks || puts_back(s));
+}
+
+/* The policy's own choice, or the best scores. What is still masked after the last planned step is swept up
+ * at once: the most probable tokens, without noise. */
+static int choose(session *s, decision *dec, err *e) {
+    if (!writes_itself(s)) return choose_best(s, dec, e);
+    if (s->decoded < s->T) return choose_itself(s, dec, e);
+    dec->budget = dec->n_scope;
+    dec->proposer.temperature = 0;
+    int rc = policy_confidence.score(dec, e);
+    return rc ? rc : choose_best(s, dec, e);
 }
 
 /* ---- looking on ---- */
@@ -291,8 +408,31 @@ int session_observe(const decision *dec, err *e) {
 
 /* ---- a step ---- */
 
+/* With eos-ban the ends of text and turn are banned everywhere; room for them is behind the person's bans. */
+static int add_stops(session *s) {
+    int n = 0;
+    if (!param_bool(&s->params, "eos-ban")) return 0;
+    for (int i = 0; i < N_STOPS; i++) {
+        int32_t id = i ? s->info->turn_end_id : s->info->eos_id;
+        if (id >= 0) s->bans[s->n_bans + n++] = (step_ban){-1, id};
+    }
+    return n;
+}
+
+/* Masks that would become the end of text or turn, unless all of them would. */
+static void find_late(session *s, decision *dec) {
+    int late = 0;
+    for (int m = 0; m < s->n_masked; m++) {
+        int32_t token = s->scope[m] ? propose_token(&dec->proposer, m).token : -1;
+        s->late[m] = token >= 0 && (token == s->info->eos_id || token == s->info->turn_end_id);
+        late += s->late[m];
+    }
+    dec->late = late && late < s->n_scope ? s->late : NULL;
+}
+
 void session_decide(session *s, step_record *r, decision *dec) {
-    find_masks(s);
+    block at = block_now(s);
+    find_masks(s, &at);
     r->step = s->k;
     r->kind = STEP_DECODE;
     r->T = s->T;
@@ -303,22 +443,85 @@ void session_decide(session *s, step_record *r, decision *dec) {
         .step = s->decoded,
         .t = r->t,
         .T = s->T,
-        .budget = quota_now(s),
+        .budget = quota_now(s, &at),
+        .quota = quota_now(s, &at),
+        .n_scope = s->n_scope,
+        .last = at.step >= at.steps - 1,
+        .block_begin = at.first,
+        .block_masks = at.masks,
+        .block_steps = at.steps,
+        .block_step = at.step,
+        .n_clean = s->n_clean,
+        .clean = s->clean,
+        .clean_row = s->clean_row,
+        .revealed = s->revealed,
         .seed = s->o.seed,
-        .proposer = {s->p, s->info->n_vocab, param_real(&s->params, "temperature"), s->o.seed, s->decoded,
-                     s->bans, s->n_bans},
+        .memory = &s->memory,
+        .proposer = {.p = s->p,
+                     .narrow = s->policy->narrow_nucleus,
+                     .n_vocab = s->info->n_vocab,
+                     .temperature = param_real(&s->params, "temperature"),
+                     .top_k = param_int(&s->params, "top-k"),
+                     .top_p = param_real(&s->params, "top-p"),
+                     .seed = s->o.seed,
+                     .step = s->decoded,
+                     .bans = s->bans,
+                     .n_bans = s->n_bans + add_stops(s)},
         .rec = r,
     };
 }
 
+/* ---- the past ---- */
+
+/* The state before a decode step goes to the front. */
+static void push_past(session *s, const int32_t *tokens) {
+    size_t n = (size_t)s->n;
+    memmove(s->past + n, s->past, (PAST - 1) * n * sizeof *s->past);
+    memcpy(s->past, tokens, n * sizeof *tokens);
+    if (s->n_past < PAST) s->n_past++;
+}
+
+/* One earlier step as it was, for the policy to remember. */
+static int recall_step(session *s, int back, err *e) {
+    int32_t *now = s->tokens;
+    step_record *r = record_new();
+    decision dec;
+    if (!r) return no_memory(s, e);
+    s->tokens = s->past + (size_t)back * (size_t)s->n;
+    s->decoded -= back + 1;
+    session_decide(s, r, &dec);
+    int rc = forward(s, false, e);
+    if (!rc) rc = s->policy->recall(&dec, e);
+    s->decoded += back + 1;
+    s->tokens = now;
+    record_unref(r);
+    return rc;
+}
+
+/* A policy that remembers, and has lost it by a jump, goes through the last steps again; that is not billed.
+ */
+static int recall(session *s, decision *dec, err *e) {
+    int rc = 0, n = s->policy->recall ? s->policy->looks_back(&s->params) : 0;
+    if (s->memory.data) n = 0;
+    for (int back = (n < s->n_past ? n : s->n_past) - 1; back >= 0 && !rc; back--)
+        rc = recall_step(s, back, e);
+    if (!rc && n) session_decide(s, dec->rec, dec); /* the scratch is this step's again */
+    return rc;
+}
+
 int session_know(session *s, decision *dec, bool keep, err *e) {
-    int rc = forward(s, keep, e);
+    int rc = recall(s, dec, e);
+    if (!rc) rc = forward(s, keep, e);
     if (!rc && proposer_reads_logits(&dec->proposer)) rc = pass_read(s->p, NULL, 0, e);
+    if (!rc && param_bool(&s->params, "eos-last")) find_late(s, dec);
     return rc ? rc : record_known(s, dec->rec, e);
 }
 
+/* ---- proposing ---- */
+
 int session_choose(session *s, decision *dec, err *e) {
     int rc = s->policy->score(dec, e);
+    if (!rc && dec->budget > dec->rec->n_cand && !writes_itself(s)) dec->budget = dec->rec->n_cand;
     return rc ? rc : choose(s, dec, e);
 }
 
@@ -328,7 +531,7 @@ static int fill(session *s, step_record *r, decision *dec, err *e) {
     int rc = session_know(s, dec, s->o.observe_tis || (p->keeps && p->keeps(&s->params)), e);
     if (!rc) rc = session_choose(s, dec, e);
     if (rc) return rc;
-    r->nfe = 1 + dec->cost.forwards;
+    r->nfe = (param_real(&s->params, "cfg") > 0 ? 2 : 1) + dec->cost.forwards;
     r->backward_rows = dec->cost.backward_rows;
     double end = clock_now();
     r->ms = (end - begin) * 1e3;
@@ -338,14 +541,23 @@ static int fill(session *s, step_record *r, decision *dec, err *e) {
     return rc;
 }
 
+/* Is there a position that a policy which puts tokens back may write or mask? */
+static bool can_go_on(const session *s) {
+    for (int i = 0; i < s->n; i++) {
+        if (s->start[i] == s->info->mask_id && !s->pinned[i]) return true;
+    }
+    return false;
+}
+
 int session_propose(session *s, const step_record **out, err *e) {
     *out = NULL;
     decision dec;
     step_record *r = record_new();
     if (!r) return no_memory(s, e);
     session_decide(s, r, &dec);
-    int rc = dec.budget ? fill(s, r, &dec, e) : 0;
-    if (rc || !dec.budget) {
+    bool more = dec.budget || (puts_back(s) && can_go_on(s) && s->decoded < s->T);
+    int rc = more ? fill(s, r, &dec, e) : 0;
+    if (rc || !more) {
         record_unref(r);
         return rc;
     }
@@ -359,13 +571,14 @@ static int check_write(const session *s, const step_record *r, const step_write 
         return err_set(e, ERR_BAD_ARGUMENT, "step %d writes token %d at position %d of %d", r->step,
                        (int)w->token, w->pos, s->n);
     }
-    if ((w->token == mask) != (r->kind == STEP_REMASK)) {
+    bool back = w->token == mask;
+    if (r->kind != STEP_DECODE && back != (r->kind == STEP_REMASK)) {
         return err_set(e, ERR_BAD_ARGUMENT, "step %d (%s) writes %s at position %d", r->step,
-                       step_kind_name(r->kind), w->token == mask ? "the mask" : "a token", w->pos);
+                       step_kind_name(r->kind), back ? "the mask" : "a token", w->pos);
     }
-    if (r->kind == STEP_DECODE && s->tokens[w->pos] != mask) {
-        return err_set(e, ERR_BAD_ARGUMENT, "step %d writes position %d, which is not masked", r->step,
-                       w->pos);
+    if (r->kind == STEP_DECODE && back == (s->tokens[w->pos] == mask)) {
+        return err_set(e, ERR_BAD_ARGUMENT, "step %d %s position %d, which is %smasked", r->step,
+                       back ? "puts back" : "writes", w->pos, back ? "" : "not ");
     }
     return 0;
 }
@@ -385,19 +598,21 @@ static int apply_setting(session *s, const step_setting *to, err *e) {
     if (!p) return err_set(e, ERR_BAD_ARGUMENT, "unknown policy %s", to->policy);
     if (to->params.defs != p->params)
         return err_set(e, ERR_BAD_ARGUMENT, "the parameters are not those of policy %s", p->name);
-    int rc = p->check ? p->check(&to->params, s->info, e) : 0;
+    int rc = policy_check(p, &to->params, s->info, e);
     if (rc) return rc;
     for (int i = 0; i < to->n_pins; i++) {
         if (to->pins[i] < 0 || to->pins[i] >= s->n)
             return err_set(e, ERR_BAD_ARGUMENT, "position %d is pinned, of %d", to->pins[i], s->n);
     }
-    step_ban *bans = mem_copy(to->bans, (size_t)to->n_bans, sizeof *bans);
+    step_ban *bans = mem_new((size_t)to->n_bans + N_STOPS, sizeof *bans);
+    if (bans && to->n_bans) memcpy(bans, to->bans, (size_t)to->n_bans * sizeof *bans);
     if (!bans) return err_set(e, ERR_NO_MEMORY, "out of memory for %d bans", to->n_bans);
     free(s->bans);
     s->bans = bans;
     s->n_bans = to->n_bans;
     memset(s->pinned, 0, (size_t)s->n * sizeof *s->pinned);
     for (int i = 0; i < to->n_pins; i++) s->pinned[to->pins[i]] = true;
+    if (p != s->policy) forget(s);
     s->policy = p;
     s->params = to->params;
     s->T = to->T;
@@ -408,7 +623,14 @@ int session_commit(session *s, const step_record *r, err *e) {
     int rc = check_commit(s, r, e);
     if (!rc && r->setting) rc = apply_setting(s, r->setting, e);
     if (rc) return rc;
-    for (int i = 0; i < r->n_writes; i++) s->tokens[r->writes[i].pos] = r->writes[i].token;
+    if (r->kind == STEP_DECODE)
+        push_past(s, s->tokens);
+    else
+        forget(s), s->n_past = 0;
+    for (int i = 0; i < r->n_writes; i++) {
+        s->tokens[r->writes[i].pos] = r->writes[i].token;
+        s->revealed[r->writes[i].pos] = r->writes[i].p;
+    }
     s->k++;
     s->decoded += r->kind == STEP_DECODE;
     return 0;
@@ -420,7 +642,27 @@ session_state session_state_of(const trajectory *t, int n, int32_t *tokens) {
                            .n = t->head.n_tokens,
                            .k = n,
                            .decoded = trajectory_decoded(t, n),
-                           .setting = trajectory_setting(t, n)};
+                           .setting = trajectory_setting(t, n),
+                           .from = t};
+}
+
+/* Probabilities of the writes that state k shows. */
+static void look_up_revealed(session *s, const session_state *to) {
+    memset(s->revealed, 0, (size_t)s->n * sizeof *s->revealed);
+    for (int k = 0; to->from && k < to->k && k < to->from->n_records; k++) {
+        const step_record *r = to->from->records[k];
+        for (int i = 0; i < r->n_writes; i++) s->revealed[r->writes[i].pos] = r->writes[i].p;
+    }
+}
+
+/* The states before the decode steps that led here, back to the last change by hand. */
+static void look_up_past(session *s, const session_state *to) {
+    const trajectory *t = to->from;
+    int n = 0;
+    while (t && n < PAST && n < to->k && to->k - n <= t->n_records &&
+           t->records[to->k - 1 - n]->kind == STEP_DECODE)
+        trajectory_state(t, to->k - 1 - n, s->past + (size_t)n * (size_t)s->n), n++;
+    s->n_past = n;
 }
 
 int session_seek(session *s, const session_state *to, err *e) {
@@ -436,6 +678,9 @@ int session_seek(session *s, const session_state *to, err *e) {
     int rc = to->setting ? apply_setting(s, to->setting, e) : 0;
     if (rc) return rc;
     if (!to->setting) as_opened(s);
+    forget(s);
+    look_up_revealed(s, to);
+    look_up_past(s, to);
     memmove(s->tokens, to->tokens, (size_t)to->n * sizeof *to->tokens);
     s->k = to->k;
     s->decoded = to->decoded;
@@ -461,6 +706,7 @@ int32_t session_start_token(const session *s, int pos) {
 }
 
 bool session_done(const session *s) {
+    if (puts_back(s) && s->decoded < s->T) return !can_go_on(s);
     for (int i = 0; i < s->n; i++) {
         if (s->tokens[i] == s->info->mask_id) return false;
     }

@@ -33,7 +33,8 @@ int session_open(session **out, denoiser *d, const session_opts *o, err *e) MUST
 void session_close(session *s);
 
 /* *out gets a reference the caller releases; NULL and 0 when nothing is left to write: no position is masked,
- * or only pinned ones are. Any failure leaves the session unchanged. */
+ * or only pinned ones are; of a policy that puts tokens back, also no step is left. A step may write nothing,
+ * where a policy's draws say so. Any failure leaves the session unchanged. */
 int session_propose(session *s, const step_record **out, err *e) MUST_CHECK;
 int session_commit(session *s, const step_record *r, err *e) MUST_CHECK;
 
@@ -43,6 +44,9 @@ typedef struct session_state {
     const int32_t *tokens;
     int n, k, decoded;
     const step_setting *setting;
+    /* Where the probabilities of written tokens and the states of the last decode steps are looked up; may be
+     * NULL. Borrowed for the call. */
+    const trajectory *from;
 } session_state;
 
 /* State n of a trajectory of this session; tokens [head.n_tokens] is room for it. */
@@ -62,7 +66,13 @@ void session_header(const session *s, traj_header *h);
 int session_quota(int m0, int T, int budget, int k);
 
 /* Planned decode steps T of a session with these parameters that has taken `decoded` of them and has n_masked
- * masks left: the parameter `steps`, or as many as `budget` needs from here. */
-int session_planned(const param_set *params, int decoded, int n_masked);
+ * masks left: the parameter `steps`, or as many as `budget` needs from here; in blocks at least one for each;
+ * as many as the policy makes of that. Of the header: start, n_tokens, n_prompt and mask_id. */
+int session_planned(const traj_header *h, const policy *p, const param_set *params, int decoded,
+                    int n_masked);
+
+/* Length of the prompt with which a session of this header is opened: all of it where what follows the prompt
+ * is not all masks. */
+int session_prompt(const traj_header *h);
 
 #endif

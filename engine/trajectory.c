@@ -51,10 +51,13 @@ static int check_write(const trajectory *t, const step_record *r, int i, err *e)
                        "step %d writes token %d at position %d, outside the vocabulary of %d", r->step,
                        (int)w->token, w->pos, h->n_vocab);
     }
-    if ((w->token == h->mask_id) != (r->kind == STEP_REMASK)) {
+    bool back = w->token == h->mask_id;
+    if (r->kind != STEP_DECODE && back != (r->kind == STEP_REMASK)) {
         return err_set(e, ERR_BAD_FORMAT, "step %d (%s) writes %s at position %d", r->step,
-                       step_kind_name(r->kind), w->token == h->mask_id ? "the mask" : "a token", w->pos);
+                       step_kind_name(r->kind), back ? "the mask" : "a token", w->pos);
     }
+    if (r->kind == STEP_DECODE && back && t->last[w->pos] == h->mask_id)
+        return err_set(e, ERR_BAD_FORMAT, "step %d puts back position %d, which is masked", r->step, w->pos);
     return 0;
 }
 
@@ -171,7 +174,7 @@ traj_totals trajectory_totals(const trajectory *t, int n) {
         sum.nfe += r->nfe;
         sum.backward_rows += r->backward_rows;
         sum.ms += r->ms;
-        sum.n_written += r->n_writes;
+        sum.n_written += r->n_writes; /* what is put back counts, too: the file's total is of `writes` */
     }
     return sum;
 }

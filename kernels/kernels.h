@@ -286,6 +286,8 @@ struct kernels {
     void (*gelu)(kernels *k, k_act *h, const k_act *x, int n, int f);
     /* dx[n][f] from dh[n][f]; row i of dh belongs to row rows[i] of x (NULL: i). */
     void (*gelu_back)(kernels *k, k_act *dx, const k_act *dh, const k_act *x, const int *rows, int n, int f);
+    /* z = u + s·(z - u), n floats; where z or u is -inf it stays or becomes that. */
+    void (*blend)(kernels *k, float *z, const float *u, float s, size_t n);
     /* Statistics and highest logits of n rows [n][V]; column `mask` (or -1) is taken as -inf, whatever it
      * holds. top may be NULL. */
     void (*head_stats)(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V,

@@ -38,11 +38,14 @@ static void put_params(strbuf *out, const param_set *ps) {
     }
 }
 
-/* Without those of a remask, which are no tokens. */
-static int count_written(const trajectory *t) {
+/* Tokens written, by person or policy; or positions that the policy put back to the mask. */
+static int count_writes(const trajectory *t, bool back) {
     int n = 0;
-    for (int k = 0; k < t->n_records; k++)
-        n += t->records[k]->kind == STEP_REMASK ? 0 : t->records[k]->n_writes;
+    for (int k = 0; k < t->n_records; k++) {
+        const step_record *r = t->records[k];
+        for (int i = 0; i < r->n_writes && !(back && r->kind != STEP_DECODE); i++)
+            n += (r->writes[i].token == t->head.mask_id) == back;
+    }
     return n;
 }
 
@@ -54,7 +57,10 @@ static void put_head(strbuf *out, const trajectory *t) {
     export_put_text(out, h->model_name, export_quote_markdown);
     strbuf_puts(out, ", ");
     export_put_text(out, h->policy, export_quote_markdown);
-    strbuf_printf(out, ": %d tokens in %d steps\n\n| | |\n|---|---|\n", count_written(t), t->n_records);
+    int back = count_writes(t, true);
+    strbuf_printf(out, ": %d tokens in %d steps", count_writes(t, false), t->n_records);
+    if (back) strbuf_printf(out, ", %d put back", back);
+    strbuf_puts(out, "\n\n| | |\n|---|---|\n");
     snprintf(text, sizeof text, "%s (%s, %s, %d tokens, fingerprint %s)", h->model_name, h->model_arch,
              h->dtype, h->n_vocab, h->fingerprint);
     row(out, "model", text);
@@ -158,7 +164,10 @@ static void put_writes(strbuf *out, const trajectory *t, const step_record *r) {
             i += left;
         }
         strbuf_printf(out, "%d: ", r->writes[i].pos);
-        export_put_token(out, t, r->writes[i].token, export_quote_markdown);
+        if (r->kind == STEP_DECODE && r->writes[i].token == t->head.mask_id)
+            strbuf_puts(out, "put back");
+        else
+            export_put_token(out, t, r->writes[i].token, export_quote_markdown);
     }
 }
 

@@ -7,7 +7,7 @@
 #include "replay/replay.h"
 
 #define SCHEMA_NAME    "tabes-trajectory"
-#define SCHEMA_VERSION "1.1"
+#define SCHEMA_VERSION "1.2"
 enum {
     SCHEMA_MAJOR = 1,
     MAX_VOCAB = 1 << 21,

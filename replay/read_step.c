@@ -120,15 +120,16 @@ static void check_write(reader *r, const json_value *item, step_kind kind, const
     if (r->rc) return;
     bool is_mask = r->rp->traj.last[w->pos] == h->mask_id;
     if (r->masked[w->pos]) reader_contradict(r, pos, "writes: position %d is written twice", w->pos);
-    if (kind == STEP_DECODE && !is_mask)
+    bool back = w->token == h->mask_id; /* a policy may put tokens back, since 1.2 */
+    if (kind == STEP_DECODE && !back && !is_mask)
         reader_contradict(r, pos, "writes: position %d is not masked", w->pos);
-    if (kind == STEP_REMASK && is_mask)
+    if ((kind == STEP_REMASK || (kind == STEP_DECODE && back)) && is_mask)
         reader_contradict(r, pos, "writes: position %d is masked already", w->pos);
     if (kind == STEP_REMASK && w->token != h->mask_id) {
         reader_fail_at(r, token, "writes: a remask writes token %d, expected the mask %d", w->token,
                        h->mask_id);
     }
-    if (kind != STEP_REMASK && w->token == h->mask_id)
+    if (kind != STEP_REMASK && kind != STEP_DECODE && back)
         reader_fail_at(r, token, "writes: token %d is the mask", w->token);
     r->masked[w->pos] = true;
 }

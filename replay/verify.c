@@ -59,7 +59,7 @@ static const char *show_token(const comparison *c, int32_t id, char buf[48]) {
 static void compare_reals(comparison *c, const char *kind, const int *positions, const double *a,
                           const double *b, int n) {
     double largest = FLOOR;
-    if (!c->rep->same) return;
+    if (!c->rep->same || n == 0) return;
     if (!a != !b) {
         differ(c, "%s: %s", kind, b ? "recorded, but not computed now" : "computed now, but not recorded");
         return;
@@ -217,11 +217,7 @@ static int check_model(const replay *r, const model *m, err *e) {
 
 static int open_session(session **s, const replay *r, const model *m, err *e) {
     const traj_header *h = &r->traj.head;
-    int prompt = h->n_prompt;
-    for (int i = h->n_prompt; i < h->n_tokens; i++) {
-        if (h->start[i] != h->mask_id)
-            prompt = h->n_tokens; /* the start is no prompt followed by masks: take it whole */
-    }
+    int prompt = session_prompt(h);
     session_opts o = {.prompt = h->start,
                       .n_prompt = prompt,
                       .length = h->n_tokens - prompt,

@@ -41,18 +41,26 @@ int pane_states(const pane *p) {
     return p->traj ? p->traj->n_records : 0;
 }
 
+/* A policy that puts tokens back goes on from a state without masks. */
 bool pane_complete(const pane *p) {
-    return p->traj && p->traj->complete;
+    return p->traj && p->traj->complete && !p->traj->pending && !(p->live && p->busy);
+}
+
+/* A step of these may write nothing, or what an earlier one wrote. */
+static bool steps_by_count(const pane *p) {
+    const policy *x = policy_find(pane_policy(p));
+    return x && (x->remasks || x->write);
 }
 
 int pane_planned(const pane *p) {
     if (!p->traj) return 0;
     int n = p->traj->n_records;
-    if (p->traj->complete) return n;
+    if (pane_complete(p)) return n;
     const step_record *r = p->traj->pending ? p->traj->pending : n ? p->traj->records[n - 1] : NULL;
     int left = r ? r->T - trajectory_decoded(p->traj, n) : 0, masks = 0;
     for (int i = 0; i < p->traj->head.n_tokens; i++) masks += p->traj->last[i] == p->traj->head.mask_id;
-    if (left > masks) left = masks; /* every step writes at least one; hands may have written some */
+    /* Every step writes at least one; hands may have written some. */
+    if (left > masks && !steps_by_count(p)) left = masks;
     return left > 0 ? n + left : n;
 }
 
@@ -208,16 +216,18 @@ static int reserve(pane *p, int n, err *e) {
     free(p->tokens);
     free(p->rank);
     free(p->written_by);
+    free(p->put_back);
     free(p->written_p);
     free(p->differs);
     p->n_differs = 0;
     p->tokens = mem_new((size_t)n, sizeof *p->tokens);
     p->rank = mem_new((size_t)n, sizeof *p->rank);
     p->written_by = mem_new((size_t)n, sizeof *p->written_by);
+    p->put_back = mem_new((size_t)n, sizeof *p->put_back);
     p->written_p = mem_new((size_t)n, sizeof *p->written_p);
     p->differs = mem_new((size_t)n, sizeof *p->differs);
     p->n_alloc = n;
-    if (p->tokens && p->rank && p->written_by && p->written_p && p->differs) return 0;
+    if (p->tokens && p->rank && p->written_by && p->put_back && p->written_p && p->differs) return 0;
     p->n_alloc = 0;
     return err_set(e, ERR_NO_MEMORY, "out of memory for %d tokens", n);
 }
@@ -228,14 +238,15 @@ int pane_derive(pane *p, err *e) {
     int rc = reserve(p, n, e);
     if (rc) return rc;
     trajectory_state(p->traj, p->state, p->tokens);
-    for (int i = 0; i < n; i++) p->rank[i] = 0, p->written_by[i] = -1, p->written_p[i] = 0;
+    for (int i = 0; i < n; i++) p->rank[i] = 0, p->written_by[i] = p->put_back[i] = -1, p->written_p[i] = 0;
     for (int k = 0; k < p->state; k++) {
         const step_record *r = p->traj->records[k];
         for (int i = 0; i < r->n_writes; i++) {
             const step_write *w = &r->writes[i];
-            bool remask = r->kind == STEP_REMASK;
+            bool remask = w->token == p->traj->head.mask_id;
             p->rank[w->pos] = remask ? 0 : ++count;
             p->written_by[w->pos] = remask ? -1 : k;
+            p->put_back[w->pos] = remask ? k : -1;
             p->written_p[w->pos] = w->p;
         }
     }

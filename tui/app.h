@@ -68,6 +68,7 @@ struct pane {
     int32_t *tokens;   /* of the state shown */
     int *rank;         /* order of writing from 1, 0: prompt or masked */
     int *written_by;   /* record that wrote the position, -1: none */
+    int *put_back;     /* record that put the position back to the mask, -1: it is not, or was always */
     double *written_p; /* probability of what was written */
     bool *differs;     /* from pane A; of pane A itself: from any other */
     int n_differs;
@@ -180,7 +181,7 @@ static inline const pane *app_pane(const app *a, int i) {
 const step_record *pane_record(const pane *p); /* of the state shown; NULL at the end or while computing */
 int pane_states(const pane *p);                /* the last state there is */
 int pane_planned(const pane *p);               /* steps of the whole decode, as far as known */
-bool pane_complete(const pane *p);             /* nothing is masked in the last state */
+bool pane_complete(const pane *p);             /* nothing is masked in the last state, nor proposed */
 const char *pane_policy(const pane *p);        /* its name */
 double pane_total_entropy(const pane *p, int n, bool *known);
 double entropy_max(const pane *p); /* ln of the tokens that can be written, at least a little */

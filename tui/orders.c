@@ -43,8 +43,8 @@ static void order_of(const trajectory *t, int n, int *place, int *step) {
     for (int i = 0; i < n; i++) place[i] = step[i] = 0;
     for (int k = 0; k < t->n_records; k++) {
         const step_record *r = t->records[k];
-        bool back = r->kind == STEP_REMASK;
         for (int i = 0; i < r->n_writes; i++) {
+            bool back = r->writes[i].token == t->head.mask_id;
             int pos = r->writes[i].pos;
             count += !back;
             if (pos >= n) continue;

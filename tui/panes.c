@@ -21,6 +21,7 @@ void pane_release(pane *p) {
     free(p->tokens);
     free(p->rank);
     free(p->written_by);
+    free(p->put_back);
     free(p->written_p);
     free(p->differs);
     *p = (pane){0};

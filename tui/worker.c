@@ -77,6 +77,7 @@ int worker_fd(const worker *w) {
 static void free_place(place *to) {
     if (!to) return;
     record_unref(to->setting);
+    trajectory_release(&to->past);
     free(to->start);
     free(to->tokens);
     free(to);
@@ -190,8 +191,13 @@ static int copy_place(place *to, const traj_header *h, const session_state *st, 
     to->state = *st;
     to->state.tokens = to->tokens;
     to->state.setting = to->setting->setting;
+    int rc = st->from ? trajectory_fork(&to->past, st->from, st->k, e) : 0;
+    if (rc) return rc;
+    to->state.from = st->from ? &to->past : NULL;
+    int n_prompt = session_prompt(h);
     to->opts = (session_opts){.prompt = to->start,
-                              .n_prompt = h->n_tokens,
+                              .n_prompt = n_prompt,
+                              .length = h->n_tokens - n_prompt,
                               .policy = p,
                               .params = h->params,
                               .seed = h->seed,

@@ -23,9 +23,10 @@ typedef enum work_kind {
 
 /* Where a pane is sent: a decode and a state of it. The record holds the setting of that state. */
 typedef struct place {
-    session_opts opts; /* prompt: the start tokens, n_prompt the whole length */
+    session_opts opts; /* prompt: the start tokens */
     int32_t *start, *tokens;
     session_state state;
+    trajectory past; /* what `state.from` names: records are shared, nobody else's list is read */
     step_record *setting;
 } place;
 

@@ -6,10 +6,11 @@
 
 #include "engine/base/mem.h"
 #include "engine/policies/policies.h"
+#include "engine/rank.h"
 
 static const char *const schedule_names[] = {"linear", "constant", NULL};
 
-static const param_def lookahead_def = {
+const param_def param_lookahead = {
     .name = "lookahead",
     .type = PARAM_CHOICE,
     .choices = lookahead_names,
@@ -17,14 +18,14 @@ static const param_def lookahead_def = {
     .help =
         "where the gradient is taken: mask (the state itself, Eq. 13-14), soft (all candidates soft, A.3.1), "
         "mid (along each path); or a real lookahead: rows (few rows), full (all rows)"};
-static const param_def objective_def = {.name = "objective",
-                                        .type = PARAM_CHOICE,
-                                        .choices = objective_names,
-                                        .def = OBJ_MASKED,
-                                        .help = "which entropies are summed: masked (all), others (without "
-                                                "the candidate itself, Eq. 11), others-local "
-                                                "(cheap others), remaining (masks outside the candidates)"};
-static const param_def active_def = {
+const param_def param_objective = {.name = "objective",
+                                   .type = PARAM_CHOICE,
+                                   .choices = objective_names,
+                                   .def = OBJ_MASKED,
+                                   .help = "which entropies are summed: masked (all), others (without "
+                                           "the candidate itself, Eq. 11), others-local "
+                                           "(cheap others), remaining (masks outside the candidates)"};
+const param_def param_active = {
     .name = "active",
     .type = PARAM_CHOICE,
     .choices = active_names,
@@ -32,41 +33,41 @@ static const param_def active_def = {
     .help =
         "rows that let gradient through (Eq. 30), or that a rows lookahead recomputes: dense (all), masked, "
         "candidates, uncertain (candidates and as many of the highest entropy)"};
-static const param_def gate_def = {
+const param_def param_gate = {
     .name = "gate", .type = PARAM_BOOL, .def = 1, .help = "multiply TIS by the gate 1 - H/log|V| (Eq. 15)"};
-static const param_def anti_collapse_def = {
+const param_def param_anti_collapse = {
     .name = "anti-collapse",
     .type = PARAM_BOOL,
     .def = 1,
     .help = "subtract lambda_t * max(h_t - H, 0)^2 (Eq. 19); has an effect only when lambda is above 0"};
-static const param_def lambda_def = {.name = "lambda",
-                                     .type = PARAM_REAL,
-                                     .min = 0,
-                                     .max = 1000,
-                                     .def = 0,
-                                     .help = "strength of anti-collapse (Eq. 19), per nat squared; a model's "
-                                             "tabes.json may set it, else 0 (untuned)"};
-static const param_def h_max_def = {.name = "h-max",
-                                    .type = PARAM_REAL,
-                                    .min = 0,
-                                    .max = 100,
-                                    .def = 2,
-                                    .help = "entropy floor at the first step in nats, h_t = h-max * t/T (Eq. "
-                                            "18); a model's tabes.json may set it"};
-static const param_def schedule_def = {
+const param_def param_lambda = {.name = "lambda",
+                                .type = PARAM_REAL,
+                                .min = 0,
+                                .max = 1000,
+                                .def = 0,
+                                .help = "strength of anti-collapse (Eq. 19), per nat squared; a model's "
+                                        "tabes.json may set it, else 0 (untuned)"};
+const param_def param_h_max = {.name = "h-max",
+                               .type = PARAM_REAL,
+                               .min = 0,
+                               .max = 100,
+                               .def = 2,
+                               .help = "entropy floor at the first step in nats, h_t = h-max * t/T (Eq. "
+                                       "18); a model's tabes.json may set it"};
+const param_def param_lambda_schedule = {
     .name = "lambda-schedule",
     .type = PARAM_CHOICE,
     .choices = schedule_names,
     .def = 0,
     .help = "lambda_t over the decode: linear (lambda * t/T; the paper says only \"annealed\") or constant"};
-static const param_def alpha_def = {
+const param_def param_alpha = {
     .name = "alpha",
     .type = PARAM_REAL,
     .min = 0,
     .max = 1,
     .def = 1,
     .help = "how far lookahead soft moves the candidates towards their soft writes (A.3.1: 1)"};
-static const param_def path_points_def = {
+const param_def param_path_points = {
     .name = "path-points",
     .type = PARAM_INT,
     .min = 1,
@@ -74,10 +75,16 @@ static const param_def path_points_def = {
     .def = 1,
     .help = "points of lookahead mid on each candidate's path, at (k+1/2)/n; 1 is the midpoint rule"};
 
-const param_def *const boe_params[] = {
-    COMMON_PARAMS, &lookahead_def, &objective_def,     &active_def, &param_candidate_rule,
-    &param_rho,    &gate_def,      &anti_collapse_def, &lambda_def, &h_max_def,
-    &schedule_def, &alpha_def,     &path_points_def,   NULL};
+const param_def param_remask = {
+    .name = "remask",
+    .type = PARAM_INT,
+    .min = 0,
+    .max = 10000,
+    .def = 0,
+    .help = "k: in each step but the last the k tokens that were least probable when written go back to the "
+            "mask, and as many more are written; ours, not in the paper"};
+
+const param_def *const boe_params[] = {BOE_PARAMS, NULL};
 
 static score_triple triple_of(const param_set *ps) {
     return (score_triple){(lookahead)param_int(ps, "lookahead"), (objective)param_int(ps, "objective"),
@@ -90,7 +97,7 @@ int boe_check(const param_set *ps, const denoiser_info *info, err *e) {
 
 bool boe_keeps(const param_set *ps) {
     lookahead look = triple_of(ps).look;
-    return look == LOOK_MASK || look == LOOK_ROWS;
+    return look == LOOK_MASK || look == LOOK_ROWS || grows_candidates(ps);
 }
 
 /* Eq. 18-19; all zero when it is switched off. */
@@ -140,9 +147,40 @@ static int compute_tis(decision *dec, const int *cand, double *tis, double *norm
     return rc;
 }
 
+/* ---- putting tokens back ---- */
+
+bool boe_remasks(const param_set *ps) {
+    return param_int(ps, "remask") > 0;
+}
+
+/* Tokens that go back in this step: the plan still writes its quota, and its last step everything. */
+static int count_back(const decision *dec) {
+    int n = param_int(dec->params, "remask"), spare = dec->n_scope - dec->quota;
+    if (dec->last) return 0;
+    if (n > dec->n_clean) n = dec->n_clean;
+    return n < spare ? n : spare;
+}
+
+static double least_probable(const void *ctx, int j) {
+    const decision *dec = ctx;
+    return -dec->revealed[dec->clean[j]];
+}
+
+int boe_write(decision *dec, err *e) {
+    int rc = begin_writes(dec, e), *order = candidates_by_score(dec, e), back = count_back(dec);
+    int *worst = arena_new(&dec->rec->mem, (size_t)dec->n_clean, sizeof *worst);
+    if (rc || !order || !worst) return err_set(e, ERR_NO_MEMORY, "out of memory for a step's writes");
+    for (int i = 0; i < dec->budget && i < dec->rec->n_cand && !rc; i++)
+        rc = write_mask(dec, masked_of(dec, order[i]), dec->rec->score[order[i]], e);
+    rank_order(least_probable, dec, dec->n_clean, worst);
+    for (int i = 0; i < back && !rc; i++) put_back(dec, worst[i], dec->revealed[dec->clean[worst[i]]]);
+    return rc;
+}
+
 int boe_score(decision *dec, err *e) {
     step_record *r = dec->rec;
     int *cand;
+    if (boe_remasks(dec->params)) dec->budget = dec->last ? dec->n_scope : dec->quota + count_back(dec);
     int rc = choose_candidates(dec, &cand, e);
     if (rc) return rc;
     double *tis = decision_doubles(dec, r->n_cand, e), *norm = decision_doubles(dec, r->n_cand, e);
@@ -166,7 +204,6 @@ const policy policy_boe = {
         "mask/masked/candidates, what one backward of Algorithm 1 gives; the paper leaves objective and rows "
         "open and does not print lambda and h-max.",
     .params = boe_params,
-    .check = boe_check,
-    .keeps = boe_keeps,
     .score = boe_score,
+    BOE_FUNCTIONS,
 };

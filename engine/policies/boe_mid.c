@@ -10,7 +10,6 @@ const policy policy_boe_mid = {
             "Dearer than the oracle; here to study how good the first-order score is.",
     .presets = presets,
     .params = boe_params,
-    .check = boe_check,
-    .keeps = boe_keeps,
     .score = boe_score,
+    BOE_FUNCTIONS,
 };

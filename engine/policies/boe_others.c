@@ -10,7 +10,6 @@ const policy policy_boe_others = {
             "mask/others/dense, a seed per candidate over one saved forward.",
     .presets = presets,
     .params = boe_params,
-    .check = boe_check,
-    .keeps = boe_keeps,
     .score = boe_score,
+    BOE_FUNCTIONS,
 };

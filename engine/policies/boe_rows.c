@@ -10,7 +10,6 @@ const policy policy_boe_rows = {
             "soft write, recomputes the masked rows alone and scores by the entropy that really falls there.",
     .presets = presets,
     .params = boe_params,
-    .check = boe_check,
-    .keeps = boe_keeps,
     .score = boe_score,
+    BOE_FUNCTIONS,
 };

@@ -2,12 +2,8 @@
 #include "engine/policies/policies.h"
 
 /* π of the proposed token, noise left out: above temperature 0 that is not the largest one. */
-static double proposed(const decision *dec, int m) {
-    return propose_token(&dec->proposer, m).p;
-}
-
 static int score(decision *dec, err *e) {
-    return score_positions(dec, proposed, e);
+    return score_positions(dec, proposed_confidence, e);
 }
 
 const policy policy_confidence = {

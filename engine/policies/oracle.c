@@ -35,7 +35,8 @@ static int score(decision *dec, err *e) {
     return 0;
 }
 
-static const param_def *const params[] = {COMMON_PARAMS, &param_candidate_rule, &param_rho, NULL};
+static const param_def *const params[] = {COMMON_PARAMS, &param_candidate_rule, &param_rho,
+                                          &param_candidate_bound, NULL};
 
 const policy policy_oracle = {
     .name = "oracle",
@@ -46,4 +47,6 @@ const policy policy_oracle = {
         "reduction of entropy is not correctness.",
     .params = params,
     .score = score,
+    .keeps = grows_candidates,
+    .own_passes = true,
 };

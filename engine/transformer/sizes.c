@@ -227,7 +227,7 @@ static int read_ids(loader *ld) {
     if (!rc) rc = whole(ld, ld->lay->bos, 0, last, &bos);
     if (!rc) rc = whole(ld, ld->lay->eos, 0, last, &eos);
     if (!rc) rc = whole(ld, ld->lay->pad, 0, last, &pad);
-    info->bos_id = bos, info->eos_id = eos, info->pad_id = pad;
+    info->bos_id = bos, info->eos_id = eos, info->pad_id = pad, info->turn_end_id = -1;
     /* Rows past the last token stand for nothing: a head without them can never write one. */
     int used = ld->opts && ld->opts->n_tokens > 0 ? ld->opts->n_tokens : ld->rows;
     if (used <= info->mask_id) used = info->mask_id + 1;

@@ -160,7 +160,7 @@ static void describe(builder *b) {
     info->n_vocab = t->V, info->d_model = t->d, info->n_layers = t->L;
     info->n_heads = t->H, info->n_kv_heads = t->KV, info->mlp_size = t->f;
     info->mask_id = t->V - 1;
-    info->bos_id = info->eos_id = info->pad_id = -1;
+    info->bos_id = info->eos_id = info->pad_id = info->turn_end_id = -1;
     info->shifted = b->s->shifted;
     info->weight_bytes = t->n_elements * b->item;
 }

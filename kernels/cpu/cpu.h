@@ -151,6 +151,7 @@ void cpu_swiglu(kernels *k, k_act *h, const k_act *gu, int n, int f);
 void cpu_swiglu_back(kernels *k, k_act *dgu, const k_act *dh, const k_act *gu, const int *rows, int n, int f);
 void cpu_gelu(kernels *k, k_act *h, const k_act *x, int n, int f);
 void cpu_gelu_back(kernels *k, k_act *dx, const k_act *dh, const k_act *x, const int *rows, int n, int f);
+void cpu_blend(kernels *k, float *z, const float *u, float s, size_t n);
 void cpu_head_stats(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V, int mask);
 void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_stats *stats, const int *rows,
                       int n, int V, int mask, float scale, k_counts *c);

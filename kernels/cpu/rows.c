@@ -1,6 +1,8 @@
 /* rows.c - moving rows between float arrays, and floats into activations. */
 #include "kernels/cpu/cpu.h"
 
+#include <math.h>
+
 static void scale_row(float *y, const float *x, float c, int d) {
     for (int j = 0; j < d; j++) y[j] = c * x[j];
 }
@@ -32,4 +34,11 @@ void cpu_gate(kernels *k, k_act *y, const float *x, const float *w, int n, int d
     for (int i = 0; i < n; i++) {
         for (int j = 0; j < d; j++) to[at(i, d) + (size_t)j] = x[at(i, d) + (size_t)j] * w[j];
     }
+}
+
+void cpu_blend(kernels *k, float *z, const float *u, float s, size_t n) {
+    (void)k;
+    if (cpu_failed()) return;
+    PARALLEL_FOR(n >= PARALLEL_MIN)
+    for (size_t i = 0; i < n; i++) z[i] = isinf(z[i]) || isinf(u[i]) ? -INFINITY : u[i] + s * (z[i] - u[i]);
 }

@@ -62,6 +62,7 @@ static kernels cpu = {
     .swiglu_back = cpu_swiglu_back,
     .gelu = cpu_gelu,
     .gelu_back = cpu_gelu_back,
+    .blend = cpu_blend,
     .head_stats = cpu_head_stats,
     .entropy_back = cpu_entropy_back,
     .soft_write = cpu_soft_write,

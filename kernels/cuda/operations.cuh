@@ -22,6 +22,7 @@ void cuda_swiglu_back(kernels *k, k_act *dgu, const k_act *dh, const k_act *gu, 
                       int f);
 void cuda_gelu(kernels *k, k_act *h, const k_act *x, int n, int f);
 void cuda_gelu_back(kernels *k, k_act *dx, const k_act *dh, const k_act *x, const int *rows, int n, int f);
+void cuda_blend(kernels *k, float *z, const float *u, float s, size_t n);
 void cuda_head_stats(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V, int mask);
 void cuda_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_stats *stats, const int *rows,
                        int n, int V, int mask, float scale, k_counts *c);

@@ -127,3 +127,20 @@ void cuda_gate(kernels *k, k_act *y, const float *x, const float *w, int n, int 
     }
     queue_check(q, "gate");
 }
+
+// ---- blend ----
+
+__global__ void blend_kernel(float *z, const float *u, float s, size_t n) {
+    size_t i = size_t(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    float a = z[i], b = u[i];
+    bool none = fabsf(a) > 3.402823466e38f || fabsf(b) > 3.402823466e38f;
+    z[i] = none ? __uint_as_float(0xff800000u) : b + s * (a - b);
+}
+
+void cuda_blend(kernels *k, float *z, const float *u, float s, size_t n) {
+    queue *q = queue_of(k);
+    if (n == 0 || !queue_ready(q)) return;
+    LAUNCH((blend_kernel), blocks_for(n, ROW_THREADS), ROW_THREADS, 0, queue_stream(q), z, u, s, n);
+    queue_check(q, "blend");
+}

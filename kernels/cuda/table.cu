@@ -34,6 +34,7 @@ void queue_open_table(kernels *k) {
     k->swiglu_back = cuda_swiglu_back;
     k->gelu = cuda_gelu;
     k->gelu_back = cuda_gelu_back;
+    k->blend = cuda_blend;
     k->head_stats = cuda_head_stats;
     k->entropy_back = cuda_entropy_back;
     k->soft_write = cuda_soft_write;

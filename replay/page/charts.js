@@ -55,12 +55,13 @@ function makeChart(runs, last) {
         plot(...full.map((m, i) => curve(m, top, 'run' + 'ab'[i], true))), el('div', 'cursor'));
     runs.forEach(run => run.steps.forEach((step, k) => {
         if (step.kind !== 'decode' || step.note !== undefined) chart.append(makeTick(step, k, last));
+        else if (countBack(run, step)) chart.append(makeTick({kind: 'back'}, k, last));
     }));
 }
 
-/* Where a person came in. */
+/* Where a person came in, or the policy put tokens back. */
 function makeTick(step, k, last) {
-    const kinds = {decode: ['¶', ''], force: ['✎', 'a person wrote tokens'], remask: ['↺', 'a person put positions back to the mask'],
+    const kinds = {decode: ['¶', ''], back: ['↺', 'the policy put tokens back'], force: ['✎', 'a person wrote tokens'], remask: ['↺', 'a person put positions back to the mask'],
         setting: ['◆', 'a person chose how to go on']};
     const [sign, words] = kinds[step.kind], tick = el('span', 'tick', sign);
     tick.style.left = 100 * (k + 1) / Math.max(1, last) + '%';
@@ -103,7 +104,7 @@ function drawKeys(runs, color) {
         color === 'tis' ? null : key('tok masked candidate', signs[1], 'candidate'),
         color === 'tis' ? null : key('tok masked next', signs[2], 'written next'), key('tok fresh', 'a', 'just written'),
         kinds.has('force') ? key('tok hand', 'a', 'written by a person') : null,
-        kinds.has('remask') ? key('tok masked back', signs[0], 'put back to the mask') : null];
+        kinds.has('remask') || runs.some(run => run.steps.some(step => countBack(run, step))) ? key('tok masked back', signs[0], 'put back to the mask') : null];
     if (color !== 'plain' && color !== 'order') {
         const middle = stopsOf(color)[stopsOf(color).length - 3];
         const lit = key('tok masked lit', '\u00A0', 'masked: its value now'), was = key('tok was', 'a', 'written: its value just before');

@@ -24,6 +24,17 @@ function eachWrite(step, f) {
     for (let i = 0; i < step.w.length; i += 3) f(step.w[i], step.w[i + 1], step.w[i + 2] * DATA.unit.p, i / 3);
 }
 
+/* How many positions a step puts back to the mask, and how many tokens it writes. */
+function countBack(run, step) {
+    let n = 0;
+    eachWrite(step, (pos, token) => { n += token === run.mask; });
+    return n;
+}
+
+function countWritten(run, step) {
+    return step.w.length / 3 - countBack(run, step);
+}
+
 function prepareRun(raw, index) {
     const run = {...raw, index, letter: 'AB'[index], n: raw.start.length, last: raw.steps.length};
     run.known = raw.pending ? [...raw.steps, raw.pending] : raw.steps;

@@ -11,11 +11,11 @@ function signed(v) {
 /* One line of what happened to the position. */
 function historyOf(run, s, pos) {
     if (s.tokens[pos] === run.mask) {
-        if (s.back[pos] >= 0) return `masked again since step ${s.back[pos] + 1}`;
+        if (s.back[pos] >= 0) return `put back to the mask in step ${s.back[pos] + 1}`;
         return pos < run.prompt ? 'masked, a blank in the prompt' : 'masked';
     }
     if (s.step[pos] < 0) return 'part of the prompt';
-    const step = run.steps[s.step[pos]], n = step.w.length / 3;
+    const step = run.steps[s.step[pos]], n = countWritten(run, step);
     if (step.kind === 'force') return `written by a person in step ${s.step[pos] + 1}`;
     return `written in step ${s.step[pos] + 1}` + (n > 1 ? `, ranked ${s.rank[pos] + 1} of ${n}` : '');
 }

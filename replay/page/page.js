@@ -31,12 +31,15 @@ function storyOf(run, at) {
     else if (did.kind === 'remask') out.push(`Step ${s.n}: a person put ${plural(did.w.length / 3, 'position')} back to the mask.`);
     else if (did.kind === 'setting') out.push(`Step ${s.n}: a person chose how to go on: ${settingWords(did.set)}.`);
     else if (did.kind === 'force') out.push(`Step ${s.n}: a person wrote ${plural(did.w.length / 3, 'token')}.`);
-    else out.push(`Step ${s.n} wrote ${plural(did.w.length / 3, 'token')}.`);
+    else {
+        const back = countBack(run, did);
+        out.push(`Step ${s.n} wrote ${plural(countWritten(run, did), 'token')}` + (back ? ` and put ${back} back.` : '.'));
+    }
     if (at <= run.last && did && did.note !== undefined) out.push(`Note: “${did.note}”`);
     if (!s.masked.length) out.push('Nothing is masked any more.');
     else if (next && next.kind === 'decode') {
         const n = next.cand === 1 ? next.masked.length : (next.cand || []).length;
-        out.push(`Of ${plural(s.masked.length, 'masked position')} the policy considers ${n} and will write ${next.w.length / 3}.`);
+        out.push(`Of ${plural(s.masked.length, 'masked position')} the policy considers ${n} and will write ${countWritten(run, next)}.`);
     } else if (!next) out.push(`The recording ends with ${plural(s.masked.length, 'position')} masked.`);
     return out.join(' ');
 }

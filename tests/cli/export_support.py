@@ -51,7 +51,7 @@ def hostile_lines():
     for s in steps:
         for w in s["writes"]:
             tokens[w["pos"]] = w["token"]
-    header = {"type": "header", "schema": "tabes-trajectory", "version": "1.1", "created": "2026-01-01T00:00:00Z",
+    header = {"type": "header", "schema": "tabes-trajectory", "version": "1.2", "created": "2026-01-01T00:00:00Z",
               "model": {"name": "mo<b>del\u202e", "arch": "llada", "fingerprint": "00ff", "dtype": "F16",
                         "n_vocab": VOCAB, "mask_id": MASK, "eos_id": 0, "shifted": False},
               "policy": "bo|e<i>", "params": {"steps": 4}, "given": ["steps"], "seed": "18446744073709551615",

@@ -31,12 +31,12 @@ expect 'replay|run' tabes r
 expect 'policies' tabes po
 expect '--policy' tabes run --poli
 expect '--prompt|--prompt-file|--prompt-tokens' tabes score --prom
-expect '--version' tabes --v
+expect '--version' tabes --vers
 expect '--device' tabes --dev
 expect 'export' tabes help ex
-expect 'left-to-right' tabes run --policy l
-expect 'boe,margin' tabes open --policy boe,m
-expect 'boe|boe-mid|boe-others|boe-rows' tabes policies bo
+expect 'left-to-right|lookum' tabes run --policy l
+expect 'boe,margin|boe,maskgit' tabes open --policy boe,m
+expect 'boe|boe-horizon|boe-mid|boe-others|boe-rows' tabes policies bo
 expect 'auto|cpu|cuda' tabes --device ''
 expect 'bf16' tabes info --precision = b
 expect 'auto|bf16|f32' tabes info --precision =

@@ -76,7 +76,7 @@ letters = set(re.findall(r"^  -(.), ", "".join(helps.values()), re.M)) | {"h", "
 in_page = set(re.findall(r"\bFl ([A-Za-z])\b", page))
 c.check(in_page == letters, f"manual page: letters {sorted(in_page ^ letters)}")
 table = parts[("POLICIES", "")]
-names = re.findall(r"^\.It Cm ([a-z-]+)$", table, re.M)
+names = re.findall(r"^\.It Cm ([a-z0-9-]+)$", table, re.M)
 c.check(names == [p["name"] for p in policies], f"manual page: policies {names}")
 explained = set(re.findall(r"^\.It Fl -([a-z-]+)", table, re.M))
 c.check(explained == set(params), f"manual page: parameters {sorted(explained ^ set(params))}")

@@ -213,6 +213,29 @@ def picture(c, b, folder):
         c.check(wide <= window, f"{size}: nothing sticks out to the right: {title}")
 
 
+def put_back(c, b, folder):
+    """A policy that puts tokens back: they are masked again, and the page says so."""
+    record = f"{folder}/back.jsonl"
+    code, _, message = tabes("run", "-m", "sudoku", "--prompt-file", "examples/prompts/sudoku.txt", "-q", "--policy", "remdm",
+                             "--eta", 0.3, "--steps", 20, "--seed", 3, "--record", record)
+    c.check(code == 0, message)
+    lines, page = read_lines(record), export(c, f"{folder}/back.html", record)
+    mask = lines[0]["model"]["mask_id"]
+    n = next(i for i, s in enumerate(lines) if any(w["token"] == mask for w in s.get("writes", [])))
+    back = {w["pos"] for w in lines[n]["writes"] if w["token"] == mask}
+    dom = b.dom(page, f"#step={n}&pos={min(back)}")
+    slots = dom.canvases()[0]
+    c.check({i for i, e in enumerate(slots) if "back" in e["classes"]} == back, f"positions put back: {back}")
+    c.check(all("masked" in slots[i]["classes"] for i in back), "they are masked")
+    written = len(lines[n]["writes"]) - len(back)
+    story = dom.by_id("story")["text"]
+    c.check(f"Step {n} wrote {written} token" in story and f"and put {len(back)} back." in story, f"the story: {story}")
+    c.check(f"put back to the mask in step {n}" in dom.by_id("inspector")["text"], dom.by_id("inspector")["text"])
+    c.check("put back to the mask" in dom.by_id("keys")["text"], dom.by_id("keys")["text"])
+    ticks = [e for e in dom.all if "tick" in e["classes"]]
+    c.check(len(ticks) == sum(any(w["token"] == mask for w in s.get("writes", [])) for s in lines), f"{len(ticks)} ticks")
+
+
 def main():
     if not BROWSER:
         print("skipped: chromium is not installed")
@@ -225,6 +248,7 @@ def main():
         two_runs(c, b, folder)
         hostile(c, b, folder)
         picture(c, b, folder)
+        put_back(c, b, folder)
     c.finish(f" ({b.n} pages)")
 
 

@@ -260,6 +260,7 @@ static inline fake *fake_new(bool shifted, int max_len) {
                                    .mask_id = FAKE_MASK,
                                    .bos_id = -1,
                                    .eos_id = -1,
+                                   .turn_end_id = -1,
                                    .pad_id = -1,
                                    .shifted = shifted};
     for (int v = 0; v < FAKE_V; v++) {

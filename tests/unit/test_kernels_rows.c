@@ -390,6 +390,38 @@ static void test_swiglu(void **state) {
     swiglu_once(200, 640, 2);
 }
 
+/* ---- blend ---- */
+
+/* z = u + s (z - u); -inf wherever one of them is, as in the mask's column. */
+static void blend_once(int n, float s) {
+    double *z0 = doubles((size_t)n), *u0 = doubles((size_t)n);
+    for (int i = 0; i < n; i++) {
+        z0[i] = pick(0, 9) ? (double)(float)(pick(-4000, 4000) / 300.) : -INFINITY;
+        u0[i] = pick(0, 9) ? (double)(float)(pick(-4000, 4000) / 300.) : -INFINITY;
+    }
+    array *z = of_values(FLOATS, z0, 1, n), *u = of_values(FLOATS, u0, 1, n);
+    K->blend(K, z->p, u->p, s, (size_t)n);
+    const double *got = results(z);
+    for (int i = 0; i < n; i++) {
+        bool none = isinf(z0[i]) || isinf(u0[i]);
+        double want = u0[i] + (double)s * (z0[i] - u0[i]);
+        double size_of = fabs(u0[i]) + fabs((double)s) * (fabs(z0[i]) + fabs(u0[i])) + 1e-30;
+        CHECK(none ? isinf(got[i]) && got[i] < 0 : fabs(got[i] - want) <= 3e-7 * size_of);
+    }
+    end_round();
+}
+
+static void test_blend(void **state) {
+    (void)state;
+    static const double z[] = {2, 1}, u[] = {1, 1.2}, want[] = {3.5, 0.7};
+    array *a = of_values(FLOATS, z, 1, 2), *b = of_values(FLOATS, u, 1, 2);
+    K->blend(K, a->p, b->p, 2.5F, 2); /* guidance 1.5 */
+    CLOSE(results(a), want, NULL, 2, 1e-6, 0, "blend");
+    end_round();
+    for (int r = 0; r < rounds; r++) blend_once(r ? pick(1, 3000) : 0, 1 + (float)pick(0, 40) / 10);
+    blend_once(126464, 2.5F);
+}
+
 int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
@@ -399,6 +431,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_bad_rows), cmocka_unit_test(test_head_norm),
         cmocka_unit_test(test_gate),     cmocka_unit_test(test_gelu),
         cmocka_unit_test(test_rope),     cmocka_unit_test(test_swiglu),
+        cmocka_unit_test(test_blend),
     };
     return close_device("rows", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -16,16 +16,20 @@ static const int32_t prompt[N] = {8, 2, 8, 8, 5, 8, 8, 0, 8, 8, 1, 8};
 
 static void test_table(void **state) {
     (void)state;
-    static const char *const names[] = {"confidence", "margin",     "entropy", "random",   "left-to-right",
-                                        "boe",        "boe-others", "boe-mid", "boe-rows", "oracle"};
+    static const char *const names[] = {"confidence", "margin",      "entropy",   "random",   "left-to-right",
+                                        "boe",        "boe-others",  "boe-mid",   "boe-rows", "boe-horizon",
+                                        "oracle",     "fixed",       "threshold", "factor",   "eb",
+                                        "pc",         "klass",       "maskgit",   "dream",    "p2",
+                                        "remdm",      "remdm-llada", "fb",        "dfm",      "lookum"};
+    enum { N_NAMES = sizeof names / sizeof *names };
     char all[256] = "";
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < N_NAMES; i++) {
         size_t at = strlen(all);
         snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
         CHECK(policies[i] && strcmp(policies[i]->name, names[i]) == 0);
         CHECK(policy_find(names[i]) == policies[i]);
     }
-    CHECK(policies[10] == NULL && strcmp(policy_names(), all) == 0);
+    CHECK(policies[N_NAMES] == NULL && strcmp(policy_names(), all) == 0);
     CHECK(policy_find("ltr") == policy_find("left-to-right") && policy_find("greedy") == NULL);
 }
 
@@ -41,6 +45,15 @@ static void expect_triple(const char *name, const char *look, const char *obj, c
     CHECK(strcmp(param_choice(&s, "candidate-rule"), "confidence") == 0);
 }
 
+/* Whether a name is in a list of words. */
+static bool is_one_of(const char *name, const char *words) {
+    size_t n = strlen(name);
+    for (const char *at = words; (at = strstr(at, name)); at += n) {
+        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || !at[n])) return true;
+    }
+    return false;
+}
+
 static void test_defaults(void **state) {
     (void)state;
     expect_triple("boe", "mask", "masked", "candidates");
@@ -54,8 +67,13 @@ static void test_defaults(void **state) {
         bool steered = strncmp(policies[i]->name, "boe", 3) == 0;
         CHECK((param_find(&s, "lambda") >= 0) == steered);
         if (steered) CHECK(near(param_real(&s, "lambda"), 0.05, 0) && near(param_real(&s, "h-max"), 3, 0));
-        CHECK(param_int(&s, "steps") == 0 && param_int(&s, "budget") == 1 &&
-              near(param_real(&s, "temperature"), 0, 0));
+        bool samples = is_one_of(policies[i]->name, "maskgit remdm remdm-llada fb dfm");
+        bool nucleus = is_one_of(policies[i]->name, "remdm fb dfm");
+        CHECK(param_int(&s, "steps") == 0 && param_int(&s, "block-length") == 0);
+        CHECK(param_int(&s, "budget") == (is_one_of(policies[i]->name, "lookum") ? 2 : 1));
+        CHECK(near(param_real(&s, "temperature"), samples, 0) && near(param_real(&s, "cfg"), 0, 0));
+        CHECK(near(param_real(&s, "top-p"), nucleus ? 0.9 : 1, 0) && param_int(&s, "top-k") == 0);
+        CHECK(!param_bool(&s, "eos-last") && !param_bool(&s, "eos-ban"));
         tuning.tuned = false;
         policy_defaults(policies[i], &tuning, &s);
         if (steered) CHECK(near(param_real(&s, "lambda"), 0, 0));
@@ -82,7 +100,7 @@ static const step_record *step_at(denoiser *d, const char *name, const setting *
     policy_defaults(o.policy, NULL, &o.params);
     for (; set && set->name; set++) MUST(param_parse(&o.params, set->name, set->value, &e), &e);
     MUST(session_open(&s, d, &o, &e), &e);
-    MUST(session_seek(s, &(session_state){prompt, N, k, k, NULL}, &e), &e);
+    MUST(session_seek(s, &(session_state){prompt, N, k, k, NULL, NULL}, &e), &e);
     MUST(session_propose(s, &r, &e), &e);
     session_close(s);
     return r;
@@ -266,6 +284,7 @@ static void test_step_costs(void **state) {
         {"boe-others", 1, 1, 24, 24},
         {"boe-mid", 3, 3, 24, 24},
         {"boe-rows", 1 + 16. / 12, 1 + 16. / 12, 0, 0},
+        {"boe-horizon", 5, 5, 2, -1},
         {"oracle", 3, 3, 0, 0},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

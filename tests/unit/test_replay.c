@@ -380,6 +380,54 @@ static void test_fixture(void **state) {
     trajectory_release(&t);
 }
 
+/* The file of schema 1.1: a setting, a note, and the steps of 1.0 around them. */
+static void test_fixture_1_1(void **state) {
+    (void)state;
+    replay *r = load("tests/replay/v1.1.jsonl");
+    CHECK(!r->truncated && !r->note[0] && r->traj.n_records == 5 && !r->traj.complete);
+    const step_record *set = r->traj.records[3];
+    CHECK(set->kind == STEP_SETTING && set->setting && !strcmp(set->setting->policy, "margin"));
+    CHECK(set->setting->T == 9 && set->setting->n_bans == 2 && set->setting->n_pins == 1);
+    CHECK(set->setting->bans[1].pos == 4 && set->setting->bans[1].token == 3 && set->setting->pins[0] == 7);
+    CHECK(param_int(&set->setting->params, "budget") == 7 && set->setting->params.given[1]);
+    CHECK(param_int(&set->setting->params, "block-length") == 0); /* of a later version: its default */
+    CHECK(!strcmp(r->traj.records[0]->note, "a person's words"));
+    CHECK(r->traj.last[7] == MASK && r->traj.last[11] == 0);
+    replay_close(r);
+}
+
+/* Schema 1.2: a decode step that puts tokens back, and one that writes nothing. */
+static void test_put_back(void **state) {
+    (void)state;
+    trajectory t;
+    err e = {0};
+    build(&t, V);
+    step_record *r = known(&t, STEP_DECODE);
+    writes(r, 3, (step_write[]){{7, 3, unit(), 0.5}, {9, MASK, 0, -2}, {0, MASK, 0, -1}});
+    append(&t, r);
+    r = known(&t, STEP_DECODE);
+    writes(r, 0, NULL);
+    append(&t, r);
+    record(&t, in_dir("back.jsonl"));
+    replay *read = load(in_dir("back.jsonl"));
+    same_trajectories(&t, &read->traj);
+    CHECK(read->traj.last[9] == MASK && read->traj.last[7] == 3 && !read->traj.complete);
+    strbuf out;
+    strbuf_init(&out, 1 << 20);
+    const trajectory *one[] = {&read->traj};
+    CHECK(export_write(export_find("md"), one, 1, (export_opts){.at = EXPORT_END}, &out, &e) == 0);
+    CHECK(strstr(out.data, ": 11 tokens in 6 steps, 2 put back\n"));
+    CHECK(strstr(out.data, ", 9: put back, 0: put back |"));
+    CHECK(strstr(out.data, "| 6 | decode |  |"));
+    strbuf_clear(&out);
+    CHECK(replay_export_csv(&read->traj, &out, &e) == 0);
+    CHECK(strstr(out.data, "\n4,decode,9,\" b\",,,,,,0,,,,,1,1,19,<mask>\n") ||
+          strstr(out.data, "\n4,decode,9, b,,,,,,0,,,,,1,1,19,<mask>\n"));
+    strbuf_release(&out);
+    replay_close(read);
+    trajectory_release(&t);
+}
+
 /* ---- cuts ---- */
 
 static void test_cuts(void **state) {
@@ -520,7 +568,8 @@ static const struct {
     {2, "\"pos\":7", "\"pos\":^-1", "writes: position -1 is negative"},
     {2, "\"pos\":7", "\"pos\":^3", "writes: position 3 is not masked"},
     {2, "\"pos\":5", "\"pos\":^7", "writes: position 7 is written twice"},
-    {2, "\"token\":3", "\"token\":^19", "writes: token 19 is the mask"},
+    {2, "\"pos\":7,\"token\":3", "\"pos\":^7,\"token\":19", "writes: position 7 is masked already"},
+    {3, "\"token\":", "\"token\":^19,\"old\":", "writes: token 19 is the mask"},
     {2, "\"token\":3", "\"token\":^20", "token is 20, expected 0 to 19"},
     {2, "\"token\":3", "\"tokens\":3", "no field \"token\""},
     {2, "\"writes\":[{", "\"writes\":[^1,{", "writes: expected an object"},
@@ -1147,7 +1196,8 @@ int main(int argc, char **argv) {
     snprintf(dir, sizeof dir, "%.40s/tabes-test-XXXXXX", tmp && strlen(tmp) <= 40 ? tmp : "/tmp");
     if (!mkdtemp(dir)) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fixture),       cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_fixture),       cmocka_unit_test(test_fixture_1_1),
+        cmocka_unit_test(test_put_back),      cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_locale),        cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_damages),       cmocka_unit_test(test_odd_files),
         cmocka_unit_test(test_numbers),       cmocka_unit_test(test_escapes),

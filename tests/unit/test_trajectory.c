@@ -136,7 +136,7 @@ static void test_bad_records(void **state) {
         {0, STEP_DECODE, -1, 3, "past the end"},
         {0, STEP_DECODE, 1, 10, "outside the vocabulary of 10"},
         {0, STEP_DECODE, 1, -1, "outside the vocabulary"},
-        {0, STEP_DECODE, 1, MASK, "writes the mask"},
+        {0, STEP_DECODE, 1, MASK, "puts back position 1, which is masked"},
         {0, STEP_FORCE, 1, MASK, "writes the mask"},
         {0, STEP_REMASK, 1, 3, "writes a token"},
     };
@@ -151,6 +151,22 @@ static void test_bad_records(void **state) {
         CHECK(t.n_records == 0 && memcmp(t.last, start, sizeof start) == 0);
         record_unref(r);
     }
+    trajectory_release(&t);
+}
+
+/* A decode step may write one position and put another back. */
+static void test_put_back(void **state) {
+    (void)state;
+    trajectory t;
+    int32_t tokens[N];
+    open_trajectory(&t, start, N);
+    APPEND(&t, STEP_DECODE, 1, 3, 2, 4);
+    APPEND(&t, STEP_DECODE, 4, 5, 1, MASK);
+    APPEND(&t, STEP_DECODE, 1, 6);
+    trajectory_state(&t, 2, tokens);
+    CHECK(tokens[1] == MASK && tokens[2] == 4 && tokens[4] == 5);
+    CHECK(trajectory_written_at(&t, 1, 1, NULL) == 0 && trajectory_written_at(&t, 2, 1, NULL) == -1);
+    CHECK(trajectory_written_at(&t, 3, 1, NULL) == 2 && t.last[1] == 6);
     trajectory_release(&t);
 }
 
@@ -213,8 +229,9 @@ static void test_record_lookups(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_states), cmocka_unit_test(test_pending),
-                                       cmocka_unit_test(test_bad_records), cmocka_unit_test(test_comparison),
-                                       cmocka_unit_test(test_record_lookups)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_states),      cmocka_unit_test(test_pending),
+        cmocka_unit_test(test_bad_records), cmocka_unit_test(test_put_back),
+        cmocka_unit_test(test_comparison),  cmocka_unit_test(test_record_lookups)};
     return finish("trajectory", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -11,6 +11,7 @@ typedef struct place {
     bool marked;                 /* by a lesson */
     bool doubted;                /* written, and the model would now write another token */
     bool forced, pinned, banned; /* a person's doing */
+    bool back;                   /* masked, and a token before this step */
     double x;                    /* place on the layer's ramp */
     bool scored;                 /* the layer has a value here */
 } place;
@@ -96,6 +97,7 @@ static place look_up(const app *a, const pane *p, const step_setting *s, int pos
     at.forced = !at.masked && pane_forced(p, pos);
     at.pinned = setting_has_pin(s, pos);
     at.banned = has_ban(s, pos);
+    at.back = at.masked && p->state > 0 && p->put_back[pos] == p->state - 1;
     at.candidate = at.masked && r && record_cand_index(r, pos) >= 0;
     at.next = at.masked && written_by(r, pos);
     at.differs = a->diff && a->n_panes > 1 && p->n_differs && p->differs[pos];
@@ -122,6 +124,7 @@ static unsigned token_attr(const app *a, const place *at) {
  */
 static style place_look(const app *a, const pane *p, const place *at) {
     style_role role = at->masked   ? at->next        ? STYLE_NEXT
+                                     : at->back      ? STYLE_FRESH
                                      : at->candidate ? STYLE_CANDIDATE
                                                      : STYLE_MASKED
                       : at->forced ? STYLE_FORCED
@@ -226,14 +229,19 @@ static void draw_difference(const brush *b, const flow_slot *s, style st) {
     cells_char(b->g, b->r.x + s->x, y, 0x2260, mark);
 }
 
-/* What a person did, and the sign of a token in doubt, stands right of a grid's token (left of it where slots
- * are narrow) and in the free column of a mask; text that flows has no room, and tells it by attributes
- * alone. */
+/* What a person did, and the signs of a token in doubt and of one just put back, stand right of a grid's
+ * token (left of it where slots are narrow) and in the free column of a mask; text that flows has no room,
+ * and tells it by attributes alone. */
 static void draw_hand(const brush *b, const flow_slot *s, const place *at, style st) {
-    uint32_t sign = at->doubted ? '?' : at->pinned ? '#' : at->banned ? 0xD7 : at->forced ? '*' : 0;
+    uint32_t sign = at->doubted  ? '?'
+                    : at->pinned ? '#'
+                    : at->banned ? 0xD7
+                    : at->forced ? '*'
+                    : at->back   ? 0x21BA
+                                 : 0;
     int y = row_of(b, s->y), grid = b->p->flow.grid;
     if (!sign || y < 0 || s->w < 2 || (!grid && !at->masked)) return;
-    style mark = look(b->a, STYLE_PINNED);
+    style mark = look(b->a, sign == 0x21BA ? STYLE_FRESH : STYLE_PINNED);
     mark.bg = st.bg;
     if (st.bg >= 0) mark.fg = st.fg;
     cells_char(b->g, b->r.x + s->x + (grid >= 3 ? 2 : 0), y, sign, mark);

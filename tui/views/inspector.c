@@ -20,6 +20,11 @@ static void put_token(pen *w, const pane *p, int pos) {
 
 /* False when it does not fit. */
 static bool put_history(pen *w, const pane *p, int pos) {
+    int back = p->put_back[pos];
+    if (back >= 0)
+        return pen_text(w, p->traj->records[back]->kind == STEP_REMASK ? STYLE_FORCED : STYLE_DIM,
+                        "  put back at step %d%s", back + 1,
+                        p->traj->records[back]->kind == STEP_REMASK ? " by hand" : "");
     if (p->tokens[pos] == p->traj->head.mask_id) return true;
     if (p->written_by[pos] < 0) return pen_text(w, STYLE_DIM, "  prompt");
     int step = p->written_by[pos] + 1;

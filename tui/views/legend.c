@@ -31,11 +31,22 @@ static int draw_hand(const app *a, cells *g, int x, rect r) {
     return item(a, g, x, r, STYLE_PINNED, "\u00D7", "banned");
 }
 
+/* The sign of a token that the last step put back, where a run shown has done so. */
+static int draw_back(const app *a, cells *g, int x, rect r) {
+    bool any = false;
+    for (int i = 0; i < a->n_panes; i++) {
+        const pane *p = app_pane(a, i);
+        for (int pos = 0; pos < p->traj->head.n_tokens; pos++) any |= p->put_back[pos] >= 0;
+    }
+    return any ? item(a, g, x, r, STYLE_FRESH, "\u21BA", "just put back") : x;
+}
+
 static int draw_state(const app *a, cells *g, int x, rect r) {
     x = item(a, g, x, r, STYLE_MASKED, "\u2591", "masked");
     x = item(a, g, x, r, STYLE_CANDIDATE, "\u2592", "candidate");
     x = item(a, g, x, r, STYLE_NEXT, "\u2593", "next");
     x = item(a, g, x, r, STYLE_FRESH, "x", "just unmasked");
+    x = draw_back(a, g, x, r);
     x = item(a, g, x, r, STYLE_WRITTEN, "x", "unmasked");
     x = item(a, g, x, r, STYLE_PROMPT, "x", "prompt");
     x = draw_hand(a, g, x, r);

@@ -13,10 +13,22 @@ static void put_state(pen *w, const pane *p) {
     }
 }
 
+/* Tokens written, and how many are put back for them: "3-1". */
+static void put_budget(pen *w, const pane *p, const step_record *r, const char *label) {
+    int back = 0;
+    for (int i = 0; i < r->n_writes; i++)
+        back += r->kind == STEP_DECODE && r->writes[i].token == p->traj->head.mask_id;
+    if (back)
+        pen_field(w, label, "%d\u2212%d", r->n_writes - back, back);
+    else
+        pen_field(w, label, "%d", r->n_writes);
+}
+
 /* The decision at this state, taken or proposed. */
-static void put_decision(pen *w, const step_record *r) {
+static void put_decision(pen *w, const pane *p) {
+    const step_record *r = pane_record(p);
     if (!r) return;
-    pen_field(w, "budget", "%d", r->n_writes);
+    put_budget(w, p, r, "budget");
     pen_field(w, "NFE", "%.*f", NFE_DIGITS(r->nfe), r->nfe);
     pen_field(w, "backward rows", "%lld", (long long)r->backward_rows);
     pen_field(w, "ms", "%.1f", r->ms);
@@ -38,7 +50,7 @@ static void draw_narrow(const app *a, const pane *p, cells *g, rect r) {
     pen_field(&w, "NFE", "%.*f", NFE_DIGITS(t.nfe), t.nfe);
     pen_field(&w, "bwd", "%lld", (long long)t.backward_rows);
     if (rec) pen_field(&w, "ms", "%.0f", rec->ms);
-    if (rec) pen_field(&w, "b", "%d", rec->n_writes);
+    if (rec) put_budget(&w, p, rec, "b");
 }
 
 enum { NARROW = 56 };
@@ -55,9 +67,9 @@ static void draw(const app *a, int i, cells *g, rect r) {
     if (r.h > 1) {
         put_totals(&w, p);
         w = pen_at(a, g, r, 1);
-        put_decision(&w, pane_record(p));
+        put_decision(&w, p);
     } else {
-        put_decision(&w, pane_record(p));
+        put_decision(&w, p);
         put_totals(&w, p);
     }
 }

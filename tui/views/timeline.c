@@ -18,12 +18,13 @@ static int last_state(const app *a) {
     return last;
 }
 
-enum { SIGN_NOTE, SIGN_WRITTEN, SIGN_REMASKED, SIGN_SETTING, SIGN_PARTS, SIGN_PANES, SIGN_MARK };
+enum { SIGN_NOTE, SIGN_WRITTEN, SIGN_REMASKED, SIGN_BACK, SIGN_SETTING, SIGN_PARTS, SIGN_PANES, SIGN_MARK };
 
 const timeline_sign timeline_signs[] = {
     [SIGN_NOTE] = {"\u203B", "a note about this step"},
     [SIGN_WRITTEN] = {"\u25C6", "tokens written by hand"},
-    [SIGN_REMASKED] = {"\u25C7", "a token put back to the mask"},
+    [SIGN_REMASKED] = {"\u25C7", "a token put back to the mask by hand"},
+    [SIGN_BACK] = {"\u21BA", "a step of the policy that put tokens back"},
     [SIGN_SETTING] = {"\u25CB", "policy, parameters, bans or pins changed"},
     [SIGN_PARTS] = {"\u2260", "first state at which a pane is not as A"},
     [SIGN_PANES] = {"\u25CF", "the panes; letters where they are apart"},
@@ -46,9 +47,20 @@ static uint32_t mark_of(const app *a, const step_record *r) {
                                      : 0;
 }
 
+static bool puts_back(const trajectory *t, const step_record *r) {
+    bool any = false;
+    for (int i = 0; i < r->n_writes && r->kind == STEP_DECODE; i++)
+        any |= r->writes[i].token == t->head.mask_id;
+    return any;
+}
+
 /* Of the focused pane; a person's own marks stand over the others. */
 static void draw_marks(const app *a, cells *g, const rect *bar, int last) {
     const pane *p = app_pane(a, a->focus);
+    for (int k = 0; k < p->traj->n_records; k++) {
+        if (puts_back(p->traj, p->traj->records[k]))
+            cells_char(g, column_of(bar, k + 1, last), bar->y, sign_of(SIGN_BACK), look(a, STYLE_DIM));
+    }
     for (int k = 0; k <= p->traj->n_records; k++) {
         uint32_t sign = k ? mark_of(a, p->traj->records[k - 1]) : 0;
         if (sign) cells_char(g, column_of(bar, k, last), bar->y, sign, look(a, STYLE_PINNED));

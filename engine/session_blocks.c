@@ -1,0 +1,69 @@
+/* session_blocks.c - how steps and positions are shared out: quotas, blocks, the plan. */
+#include "engine/session_blocks.h"
+
+#include "engine/session.h"
+
+int session_quota(int m0, int T, int budget, int k) {
+    if (T <= 0) return budget;
+    return m0 / T + (k < m0 % T ? 1 : 0);
+}
+
+int blocks_origin(const int32_t *start, int n, int n_prompt, int32_t mask) {
+    if (n_prompt < n) return n_prompt;
+    for (int i = 0; i < n; i++) {
+        if (start[i] == mask) return i;
+    }
+    return 0;
+}
+
+int blocks_count(int length, int n) {
+    return length > 0 && length < n ? (n + length - 1) / length : 1;
+}
+
+int blocks_steps(int T, int n, int b) {
+    int steps = session_quota(T, n, 0, b);
+    return steps > 0 ? steps : 1;
+}
+
+int blocks_before(int T, int n, int b) {
+    if (T < n) return b;
+    return b * (T / n) + (b < T % n ? b : T % n);
+}
+
+int blocks_at(int T, int n, int step) {
+    int b = 0;
+    while (b < n - 1 && step >= blocks_before(T, n, b + 1)) b++;
+    return b;
+}
+
+/* Steps as a person counts them; every block has at least one, and with a budget as many as it needs. */
+static int nominal_of(const traj_header *h, const param_set *params, int b, int n_blocks, int n_masked) {
+    int steps = param_int(params, "steps"), budget = param_int(params, "budget");
+    if (steps) return blocks_steps(steps, n_blocks, b);
+    int length = param_int(params, "block-length"), n = n_masked, masks = 0;
+    if (n_blocks == 1) return (n + budget - 1) / budget;
+    int origin = blocks_origin(h->start, h->n_tokens, h->n_prompt, h->mask_id);
+    for (int i = b ? origin + b * length : 0; i < h->n_tokens && (i < origin + (b + 1) * length); i++)
+        masks += h->start[i] == h->mask_id;
+    n = (masks + budget - 1) / budget;
+    return n > 0 ? n : 1;
+}
+
+int session_planned(const traj_header *h, const policy *p, const param_set *params, int decoded,
+                    int n_masked) {
+    int origin = blocks_origin(h->start, h->n_tokens, h->n_prompt, h->mask_id), T = 0;
+    int n_blocks = blocks_count(param_int(params, "block-length"), h->n_tokens - origin);
+    if (decoded && !param_int(params, "steps")) n_blocks = 1; /* what is left, from here */
+    for (int b = 0; b < n_blocks; b++) {
+        int nominal = nominal_of(h, params, b, n_blocks, n_masked);
+        T += p && p->plan && nominal > 0 ? p->plan(nominal) : nominal;
+    }
+    return param_int(params, "steps") ? T : decoded + T;
+}
+
+int session_prompt(const traj_header *h) {
+    for (int i = h->n_prompt; i < h->n_tokens; i++) {
+        if (h->start[i] != h->mask_id) return h->n_tokens;
+    }
+    return h->n_prompt;
+}
