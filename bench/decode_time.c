@@ -102,7 +102,8 @@ static int seek(decode_time *t, int kind, int masked, err *e) {
         int pos = t->order[i];
         t->tokens[pos] = i < written ? random_token(t->info, pos) : t->info->mask_id;
     }
-    const session_state to = {t->tokens, t->n, written, written, &t->settings[kind]};
+    const session_state to = {
+        .tokens = t->tokens, .n = t->n, .k = written, .decoded = written, .setting = &t->settings[kind]};
     return session_seek(t->s, &to, e);
 }
 

@@ -24,7 +24,7 @@ typedef struct timed {
 } timed;
 
 /* An operation that is not wrapped below would get a device that is not its own. */
-_Static_assert((sizeof(kernels) - offsetof(kernels, close)) / sizeof(void (*)(void)) == 34,
+_Static_assert((sizeof(kernels) - offsetof(kernels, close)) / sizeof(void (*)(void)) == 35,
                "a new operation needs a wrapper here");
 
 const char *phase_name(phase p) {
@@ -301,6 +301,12 @@ static void timed_gelu_back(kernels *k, k_act *dx, const k_act *dh, const k_act 
     stop(k, PHASE_BACK_MLP, 0, acts(k, 3.0 * n * f));
 }
 
+static void timed_blend(kernels *k, float *z, const float *u, float s, size_t n) {
+    kernels *real = start(k);
+    real->blend(real, z, u, s, n);
+    stop(k, PHASE_HEAD, 0, floats(3.0 * (double)n));
+}
+
 static void timed_head_stats(kernels *k, k_row_stats *stats, k_top *top, const float *logits, int n, int V,
                              int mask) {
     kernels *real = start(k);
@@ -356,6 +362,7 @@ static const kernels wrappers = {
     .swiglu_back = timed_swiglu_back,
     .gelu = timed_gelu,
     .gelu_back = timed_gelu_back,
+    .blend = timed_blend,
     .head_stats = timed_head_stats,
     .entropy_back = timed_entropy_back,
     .soft_write = timed_soft_write,
