@@ -22,7 +22,7 @@ typedef struct command {
 } command;
 
 extern const command cmd_open, cmd_run, cmd_score, cmd_replay, cmd_verify, cmd_export, cmd_info, cmd_tokenize,
-    cmd_policies, cmd_themes, cmd_lesson, cmd_eval;
+    cmd_policies, cmd_themes, cmd_lesson, cmd_eval, cmd_bench;
 
 /* "tabes: MSG" on stderr; returns the exit code that fits the error's code (2 for input, 1 for a failed run,
  * 130 cancelled). */

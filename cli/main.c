@@ -7,9 +7,9 @@
 
 #include "cli/args.h"
 
-const command *const cli_commands[] = {&cmd_open,     &cmd_run,    &cmd_score,    &cmd_eval, &cmd_replay,
-                                       &cmd_verify,   &cmd_export, &cmd_tokenize, &cmd_info, &cmd_lesson,
-                                       &cmd_policies, &cmd_themes, NULL};
+const command *const cli_commands[] = {&cmd_open,   &cmd_run,      &cmd_score,  &cmd_eval,     &cmd_bench,
+                                       &cmd_replay, &cmd_verify,   &cmd_export, &cmd_tokenize, &cmd_info,
+                                       &cmd_lesson, &cmd_policies, &cmd_themes, NULL};
 
 enum { MAX_COMMANDS = 32 };
 

@@ -10,6 +10,9 @@
 #include "engine/buffer.h"
 #include "engine/denoiser.h"
 
+/* A layer's products: queries, keys and values; attention's output; into the MLP and out of it. */
+typedef enum weight_part { PART_QKV, PART_OUT, PART_UP, PART_DOWN, PART_OTHER } weight_part;
+
 typedef struct denoiser_ops {
     /* Fill p->logits ([n_rows][n_vocab] in device memory, allocated for as many rows as were asked for) and,
      * if q->keep, p->saved: NULL, or what an earlier forward of the same denoiser left there, to be reused or
@@ -23,6 +26,8 @@ typedef struct denoiser_ops {
     void (*embedding)(const denoiser *d, int32_t token, float *out);
     int (*soft_write)(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e);
     denoiser_room (*needs)(const denoiser *d, int rows); /* may be NULL */
+    /* Where in the network a weight of this denoiser is; may be NULL. */
+    weight_part (*part)(const denoiser *d, const k_weight *w);
     int (*fork)(denoiser **out, denoiser *d, err *e);
     void (*close)(denoiser *d); /* frees the implementation's own struct, which starts with a denoiser */
     void (*free_saved)(void *saved);

@@ -250,7 +250,7 @@ struct kernels {
     bool (*graph_begin)(kernels *k, const void *key, size_t key_bytes);
     void (*graph_end)(kernels *k);
 
-    /* ---- operations ---- */
+    /* ---- operations ---- (engine/timed.c has a counterpart of each) */
     /* x[i] = scale·W[ids[i]] */
     void (*embed)(kernels *k, float *x, const int32_t *ids, int n, const k_weight *w, float scale);
     /* y[dst[i]] = coef[i]·x[src[i]]; dst or src NULL: i; coef NULL: 1. y != x. */

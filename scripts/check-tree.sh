@@ -9,14 +9,15 @@ forbid() { # forbid ROOM PATTERN: includes that a room must not have
     hits=$(git grep -nE "^#include \"($2)/" -- "$1" || true)
     [ -z "$hits" ] || complain "$1 looks upward: $hits"
 }
-forbid kernels 'engine|replay|eval|tui|cli'
-forbid engine 'replay|eval|tui|cli'
+forbid kernels 'engine|bench|replay|eval|tui|cli'
+forbid engine 'bench|replay|eval|tui|cli'
+forbid bench 'replay|eval|tui|cli'
 forbid engine/base 'kernels|engine/[a-z_]+\.h'
-forbid replay 'eval|tui|cli'
-forbid eval 'tui|cli'
-forbid tui 'eval|cli'
+forbid replay 'bench|eval|tui|cli'
+forbid eval 'bench|tui|cli'
+forbid tui 'bench|eval|cli'
 
-hits=$(git grep -nE '#include <(ncurses|curses)' -- kernels engine replay eval cli || true)
+hits=$(git grep -nE '#include <(ncurses|curses)' -- kernels engine bench replay eval cli || true)
 [ -z "$hits" ] || complain "curses outside tui: $hits"
 
 git ls-files -z | xargs -0 stat -c '%s %n' 2>/dev/null | awk '

@@ -166,6 +166,18 @@ denoiser_room tf_needs(const denoiser *d, int rows) {
     return (denoiser_room){d->k->host ? mapped : device, tf_pass_bytes(t, rows)};
 }
 
+weight_part tf_part(const denoiser *d, const k_weight *w) {
+    const transformer *t = (const transformer *)d;
+    for (int i = 0; i < t->L; i++) {
+        const tf_layer *l = &t->layers[i];
+        if (w == &l->qkv) return PART_QKV;
+        if (w == &l->o) return PART_OUT;
+        if (w == &l->gu) return PART_UP;
+        if (w == &l->down) return PART_DOWN;
+    }
+    return PART_OTHER;
+}
+
 /* ---- forks ---- */
 
 int tf_fork(denoiser **out, denoiser *d, err *e) {

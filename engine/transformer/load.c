@@ -51,6 +51,7 @@ const denoiser_ops tf_ops = {
     .embedding = tf_embedding,
     .soft_write = tf_soft_write,
     .needs = tf_needs,
+    .part = tf_part,
     .fork = tf_fork,
     .close = transformer_close,
     .free_saved = tf_free_saved,

@@ -86,7 +86,7 @@ unbound = [k for k in sorted(keys - {","}) if f"'{k}'" not in bindings]
 c.check(len(keys) > 5 and not unbound, f"manual page: keys {unbound} do nothing")
 
 # Every variable that the sources read.
-sources = [f for room in ("kernels", "engine", "replay", "eval", "tui", "cli") for f in Path(room).rglob("*.c")]
+sources = [f for room in ("kernels", "engine", "bench", "replay", "eval", "tui", "cli") for f in Path(room).rglob("*.c")]
 variables = {v for f in sources for v in re.findall(r'(?:getenv|is_set)\("([A-Z_]+)"\)', f.read_text())}
 for name in sorted(variables - {"HOME"}):
     c.check(re.search(r"\bEv " + name + r"\b", page), f"manual page: {name}")

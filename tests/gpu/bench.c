@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/ceilings.h"
 #include "engine/base/clock.h"
 #include "engine/synthetic.h"
-#include "tests/gpu/ceiling.h"
+#include "tests/gpu/floor.h"
 #include "tests/gpu/steps.h"
 
 enum { MOST_VALUES = 16, EXIT_SKIPPED = 77 };

@@ -9,19 +9,12 @@
 #ifndef TABES_TEST_FLOOR_H
 #define TABES_TEST_FLOOR_H
 
+#include "bench/ceilings.h"
 #include "engine/denoiser.h"
 
 typedef struct work {
     double bytes, flops; /* flops: a multiplication and an addition are two */
 } work;
-
-/* What a device does at best, measured (ceiling.h). */
-typedef struct ceilings {
-    double flops, bytes; /* per second: products; the better of copy and read */
-    double copy, read;   /* bytes per second copied (read and written), and of one large weight read */
-    int gemm;            /* rows and columns of the product that gave flops */
-    double copy_mb, read_mb;
-} ceilings;
 
 /* A forward over n rows with logits of n_rows. act_bytes: of an activation and of a weight. */
 work work_forward(const denoiser_info *info, int act_bytes, int n, int n_rows);

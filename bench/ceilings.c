@@ -1,5 +1,5 @@
-/* ceiling.c - large products and copies, timed in batches so that queueing a call costs nothing. */
-#include "tests/gpu/ceiling.h"
+/* ceilings.c - large products and copies, timed in batches so that queueing a call costs nothing. */
+#include "bench/ceilings.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,14 @@
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
 
-enum { SMALLEST_PRODUCT = 256, LARGEST_PRODUCT = 8192, HOST_READ = 2048, COPY_WIDTH = 4096, MOST_CALLS = 50 };
+enum {
+    SMALLEST_PRODUCT = 256,
+    LARGEST_PRODUCT = 8192,
+    HOST_READ = 2048,
+    COPY_WIDTH = 4096,
+    MOST_CALLS = 50,
+    BATCHES = 3
+};
 static const size_t SMALLEST_COPY = (size_t)1 << 22, LARGEST_COPY = (size_t)1 << 30,
                     HOST_COPY = (size_t)1 << 26;
 static const double BATCH_SECONDS = 0.1;
@@ -64,9 +71,12 @@ typedef struct product {
 static int make_product(rig *r, product *p, int n, int size, int parts) {
     size_t item = (size_t)r->k->act_bytes, cells = (size_t)size * (size_t)size;
     k_matrix m[K_PARTS];
-    if (!grow_noise(r, cells * item)) return err_set(r->e, ERR_NO_MEMORY, "out of memory for a product");
+    /* On the CPU parts stay where they are: they must not be one and the same memory. */
+    size_t apart = r->k->host ? cells * item : 0;
+    if (!grow_noise(r, cells * item + apart * (size_t)(parts - 1)))
+        return err_set(r->e, ERR_NO_MEMORY, "out of memory for a product");
     for (int i = 0; i < parts; i++) {
-        m[i] = (k_matrix){r->noise, item == 4 ? K_F32 : K_BF16, size, size};
+        m[i] = (k_matrix){r->noise + (size_t)i * apart, item == 4 ? K_F32 : K_BF16, size, size};
     }
     *p = (product){.w = k_stack(m, parts), .n = n};
     p->x = random_acts(r, (size_t)n * (size_t)size);
@@ -94,11 +104,17 @@ static int calls_in_batch(double seconds) {
     return calls < 1 ? 1 : calls > MOST_CALLS ? MOST_CALLS : (int)calls;
 }
 
-/* Seconds of one call, after a call that loads and chooses kernels. */
+/* Seconds of one call in the best batch, after calls that load and choose kernels. */
 static int time_product(rig *r, const product *p, double *seconds) {
     int rc = run_product(r, p, 1, seconds);
     if (!rc) rc = run_product(r, p, 1, seconds);
-    return rc ? rc : run_product(r, p, calls_in_batch(*seconds), seconds);
+    int calls = calls_in_batch(*seconds);
+    for (int i = 0; i < BATCHES && !rc; i++) {
+        double batch;
+        rc = run_product(r, p, calls, &batch);
+        if (!i || batch < *seconds) *seconds = batch;
+    }
+    return rc;
 }
 
 static int measure_products(rig *r, ceilings *c) {
@@ -154,7 +170,12 @@ static int time_copy(rig *r, size_t bytes, double *seconds) {
     if (!y && !(rc = check(r))) rc = err_set(r->e, ERR_NO_MEMORY, "out of memory for a copy");
     if (!rc) rc = run_copy(r, y, (const float *)x, n, 1, seconds);
     if (!rc) rc = run_copy(r, y, (const float *)x, n, 1, seconds);
-    if (!rc) rc = run_copy(r, y, (const float *)x, n, calls_in_batch(*seconds), seconds);
+    int calls = calls_in_batch(*seconds);
+    for (int i = 0; i < BATCHES && !rc; i++) {
+        double batch;
+        rc = run_copy(r, y, (const float *)x, n, calls, &batch);
+        if (!i || batch < *seconds) *seconds = batch;
+    }
     k->free(k, x);
     k->free(k, y);
     return rc;
