@@ -132,7 +132,9 @@ static int make_plan(evaluation *v, err *e) {
                        denoiser_get_info(v->m.d)->name);
     v->plan.costs = v->a.costs;
     v->plan.elbo_draws = v->a.elbo_draws;
-    int rc = find_examples(v, e);
+    int length = 0, rc = find_examples(v, e);
+    if (!rc) rc = plan_notation(&v->plan, &v->m, &length, e);
+    if (!rc && !v->a.wish.n_lengths) v->a.wish.lengths[v->a.wish.n_lengths++] = length;
     if (!rc) rc = eval_args_policies(&v->a, &v->m, e);
     if (!rc) rc = plan_configs(&v->plan, &v->a.wish, denoiser_get_info(v->m.d), e);
     if (!rc) rc = plan_identity(&v->plan, &v->m, judge, v->a.args.raw, e);

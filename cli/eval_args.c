@@ -182,7 +182,6 @@ static int fill_config(const eval_args *a, int i, eval_config *c, err *e) {
 
 int eval_args_policies(eval_args *a, const model *m, err *e) {
     eval_wish *w = &a->wish;
-    if (!w->n_lengths) w->lengths[w->n_lengths++] = a->task->length;
     if (!w->n_seeds) w->seeds[w->n_seeds++] = a->args.seed;
     eval_config *all = mem_new((size_t)a->args.n_policies, sizeof *all);
     if (!all) return err_set(e, ERR_NO_MEMORY, "out of memory for %d policies", a->args.n_policies);

@@ -39,6 +39,12 @@ static int add(example_set *s, const char *id, const long *v, int n, err *e) {
     return rc;
 }
 
+/* "15,44,79,50:", the notation of the public files and of the bundled model. */
+static void brief(const example *x, strbuf *out) {
+    strbuf_puts(out, x->answer);
+    strbuf_putc(out, ':');
+}
+
 /* Generating ----------------------------------------------------------- */
 
 static bool apply(char op, long a, long b, long *out) {
@@ -168,6 +174,8 @@ const task task_countdown = {
     .name = "countdown",
     .summary = "reach a target from three numbers; any valid derivation is right",
     .length = 32,
+    .brief = brief,
+    .brief_length = 14,
     .generate = generate,
     .load = load,
     .check = check,

@@ -77,6 +77,32 @@ static int check_policies(const eval_plan *p, const eval_wish *w, const denoiser
     return 0;
 }
 
+static bool expressible(const model *m, const char *text) {
+    int32_t *ids;
+    int n;
+    err ignored = {0};
+    bool is = model_prompt(m, text, strlen(text), &ids, &n, &ignored) == 0;
+    free(ids);
+    return is;
+}
+
+int plan_notation(eval_plan *p, const model *m, int *length, err *e) {
+    const task *t = p->task;
+    example_set *s = &p->examples;
+    *length = t->length;
+    if (!t->brief || !s->n || expressible(m, s->items[0].prompt)) return 0;
+    *length = t->brief_length;
+    for (int i = 0; i < s->n; i++) {
+        strbuf text;
+        strbuf_init(&text, 4096);
+        t->brief(&s->items[i], &text);
+        s->items[i].prompt = arena_strdup(&s->mem, text.data);
+        strbuf_release(&text);
+        if (!s->items[i].prompt) return err_set(e, ERR_NO_MEMORY, "out of memory for %d prompts", s->n);
+    }
+    return 0;
+}
+
 int plan_configs(eval_plan *p, const eval_wish *w, const denoiser_info *info, err *e) {
     int rc = check_policies(p, w, info, e);
     if (rc) return rc;

@@ -46,6 +46,10 @@ typedef struct eval_plan {
     char *identity; /* the model and all that every key shares */
 } eval_plan;
 
+/* Prompts in words where the model's tokenizer can express them, else in the task's brief notation. *length:
+ * masks to append unless told otherwise. */
+int plan_notation(eval_plan *p, const model *m, int *length, err *e) MUST_CHECK;
+
 /* Configurations of a wish, in the order length, tokens per step, policy, seed. ERR_BAD_ARGUMENT for a policy
  * that the model cannot run and for too many. `costs` must be set before. */
 int plan_configs(eval_plan *p, const eval_wish *w, const denoiser_info *info, err *e) MUST_CHECK;

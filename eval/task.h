@@ -56,6 +56,10 @@ typedef struct task {
     int length;          /* masks appended unless told otherwise; 0: the prompts have gaps of their own */
     bool whole;          /* the whole text is judged, prompt included, not only what was generated */
     bool text;           /* there is no right answer: perplexities and diversity are measured */
+    /* For small models that know the task's notation and no words: appends the prompt in it; with the masks
+     * that such an answer takes. NULL: there is one notation only. */
+    void (*brief)(const example *x, strbuf *out);
+    int brief_length;
     int (*generate)(example_set *s, const task_opts *o, err *e); /* NULL: needs a file */
     int (*load)(example_set *s, const char *text, size_t n, int max,
                 err *e); /* message without the file's name */
