@@ -131,8 +131,8 @@ int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size)
     "weights\n"                                                                                              \
     "                          are F32; the CPU has f32 only\n"
 #define HELP_MODEL                                                                                           \
-    "  -m, --model MODEL       checkpoint directory or GGUF file, or a bundled name: sudoku (default), "     \
-    "story\n"                                                                                                \
+    "  -m, --model MODEL       checkpoint directory or GGUF file, or a bundled name: sudoku (default),\n"    \
+    "                          story, countdown\n"                                                           \
     "      --tokenizer DIR     take the tokenizer from this directory or GGUF file\n"                        \
     "      --mask-id N         the mask token, where the checkpoint does not name it\n"                      \
     "      --shift             row i predicts position i+1, where the checkpoint does not say\n"             \

@@ -32,7 +32,8 @@ typedef struct bundled_prompt {
     int length;
 } bundled_prompt;
 
-static const bundled_prompt bundled_prompts[] = {{"sudoku", "sudoku.txt", 0}, {"story", "story.txt", 40}};
+static const bundled_prompt bundled_prompts[] = {
+    {"sudoku", "sudoku.txt", 0}, {"story", "story.txt", 40}, {"countdown", "countdown.txt", 14}};
 
 /* Fills in prompt and length when none is given. `path` must outlive the arguments. */
 static int choose_prompt(cli_args *a, const model *m, char *path, size_t size, err *e) {

@@ -108,7 +108,7 @@ position, and sets unmasking policies such as greedy confidence and
 Backward-on-Entropy steering side by side. Decodes are recorded as JSON Lines
 that replay without the model.
 .
-Two small trained models are included. The program is built with GNU readline
+Three small trained models are included. The program is built with GNU readline
 and distributed under the GNU General Public License, version 3 or later.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)

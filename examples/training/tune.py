@@ -47,19 +47,31 @@ def story_rows(n):
             return
 
 
+def countdown_rows(n):
+    import countdown
+    import numpy
+    path = evaluate.ROOT / "examples/models/countdown/heldout.jsonl"
+    taken = {r["input"] for r in countdown.read_puzzles(path)}
+    rng, none = numpy.random.default_rng(VALIDATION_SEED), numpy.empty(0, numpy.int64)
+    found = countdown.texts(*countdown.puzzles(rng, 100 * n, True, 0.999, none))
+    common = lambda question: int(question.rpartition(",")[2]) in countdown.COMMON
+    rows = [{"input": q, "output": a} for q, a in found if q not in taken and common(q)]
+    yield from map(json.dumps, rows[:n])
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("task", choices=["sudoku", "story"])
+    p.add_argument("task", choices=list(evaluate.CASES))
     p.add_argument("-n", type=int, default=40, help="validation problems (default 40)")
     p.add_argument("--policy", default="boe")
     p.add_argument("--tabes", default=str(evaluate.ROOT / "build/tabes"))
     p.add_argument("--arg", action="append", default=[], help="passed on to tabes run; may be repeated")
     a = p.parse_args()
-    rows = list((sudoku_rows if a.task == "sudoku" else story_rows)(a.n))
+    rows = list({"sudoku": sudoku_rows, "story": story_rows, "countdown": countdown_rows}[a.task](a.n))
     with tempfile.NamedTemporaryFile("w", suffix=".csv" if a.task == "sudoku" else ".jsonl") as f:
         f.write("\n".join((["Puzzle,Solution"] if a.task == "sudoku" else []) + rows) + "\n")
         f.flush()
-        cases = (evaluate.sudoku_cases if a.task == "sudoku" else evaluate.story_cases)(f.name, a.n)
+        cases = evaluate.CASES[a.task](f.name, a.n)
     (cases,) = cases.values()
     model = str(evaluate.ROOT / "examples/models" / a.task)
     print("| lambda | h_max | solved |\n|---|---|---|")

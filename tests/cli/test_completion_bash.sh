@@ -47,7 +47,7 @@ expect 'dark' "$folder/tabes" replay --theme da
 expect 'full|mask|mid|rows|soft' tabes run --lookahead ''
 expect 'off|on' tabes run --gate o
 expect 'story' tabes run -m st
-expect 'files|folder|story|sudoku' tabes info ''
+expect 'countdown|files|folder|story|sudoku' tabes info ''
 expect 'notes.txt' tabes run --prompt-file n
 expect 'b.jsonl|files|folder|with space.jsonl' tabes replay ''
 expect 'files/c.txt' tabes export files/
