@@ -39,6 +39,14 @@ const denoiser_info *denoiser_get_info(const denoiser *d) {
     return &d->info;
 }
 
+void denoiser_set_texts(denoiser *d, token_texts texts) {
+    d->texts = texts;
+}
+
+token_texts denoiser_texts(const denoiser *d) {
+    return d->texts;
+}
+
 int denoiser_emit(const denoiser *d, int pos) {
     return d->info.shifted && pos > 0 ? pos - 1 : pos;
 }

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "engine/base/status.h"
+#include "engine/texts.h"
 #include "kernels/kernels.h"
 
 typedef struct denoiser denoiser;
@@ -165,6 +166,11 @@ typedef struct denoiser_room {
 denoiser_room denoiser_needs(const denoiser *d, int rows);
 
 const denoiser_info *denoiser_get_info(const denoiser *d);
+
+/* What its tokens stand for, for policies that look at text: set by whoever opens the model, before forks;
+ * .text is NULL until then. Borrowed. */
+void denoiser_set_texts(denoiser *d, token_texts texts);
+token_texts denoiser_texts(const denoiser *d);
 
 /* Network row whose logits predict position `pos`. */
 int denoiser_emit(const denoiser *d, int pos);

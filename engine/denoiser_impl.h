@@ -37,6 +37,7 @@ struct denoiser {
     const denoiser_ops *ops;
     kernels *k;
     denoiser_info info;
+    token_texts texts;
     int64_t n_forwards; /* sequences pushed through forward since open */
 };
 

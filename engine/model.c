@@ -120,6 +120,7 @@ int model_open(model *m, const char *path, const model_opts *o, err *e) {
     if (!rc) rc = check_vocabulary(m, path, o, e);
     if (!rc) rc = read_tuning(&m->tuning, path, e);
     if (!rc) rc = choose_chat(m, o, e);
+    if (!rc && m->tok) denoiser_set_texts(m->d, tokenizer_texts(m->tok));
     if (!rc) find_turn_end(m);
     if (rc) model_close(m);
     return rc;

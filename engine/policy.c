@@ -19,6 +19,7 @@
     X(boe_mid, "boe-mid")                                                                                    \
     X(boe_rows, "boe-rows")                                                                                  \
     X(boe_horizon, "boe-horizon")                                                                            \
+    X(boe_verify, "boe-verify")                                                                              \
     X(oracle, "oracle")                                                                                      \
     X(fixed, "fixed")                                                                                        \
     X(threshold, "threshold")                                                                                \

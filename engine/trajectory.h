@@ -14,13 +14,7 @@
 
 #include "engine/param.h"
 #include "engine/record.h"
-
-/* How token ids become text. `text` returns the bytes of a token (possibly not valid UTF-8 on their
- * own, never NUL-terminated for sure) or NULL when unknown; special is set for control tokens. */
-typedef struct token_texts {
-    const char *(*text)(const void *ctx, int32_t id, size_t *len, bool *special);
-    const void *ctx;
-} token_texts;
+#include "engine/texts.h"
 
 typedef struct traj_header {
     char model_name[128], model_arch[24], fingerprint[40], dtype[8];

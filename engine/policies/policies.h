@@ -6,11 +6,13 @@
 #include "engine/base/rng.h"
 #include "engine/policy.h"
 #include "engine/proposal.h"
+#include "engine/verifier.h"
 
 extern const policy policy_confidence, policy_margin, policy_entropy, policy_random, policy_left_to_right,
     policy_boe, policy_boe_others, policy_boe_mid, policy_boe_rows, policy_oracle, policy_fixed,
     policy_threshold, policy_factor, policy_eb, policy_pc, policy_klass, policy_maskgit, policy_dream,
-    policy_p2, policy_remdm, policy_remdm_llada, policy_fb, policy_dfm, policy_lookum, policy_boe_horizon;
+    policy_p2, policy_remdm, policy_remdm_llada, policy_fb, policy_dfm, policy_lookum, policy_boe_horizon,
+    policy_boe_verify;
 
 /* The parameters of policies that have no others. */
 extern const param_def *const common_params[];

@@ -16,13 +16,13 @@ static const int32_t prompt[N] = {8, 2, 8, 8, 5, 8, 8, 0, 8, 8, 1, 8};
 
 static void test_table(void **state) {
     (void)state;
-    static const char *const names[] = {"confidence", "margin",      "entropy",   "random",   "left-to-right",
-                                        "boe",        "boe-others",  "boe-mid",   "boe-rows", "boe-horizon",
-                                        "oracle",     "fixed",       "threshold", "factor",   "eb",
-                                        "pc",         "klass",       "maskgit",   "dream",    "p2",
-                                        "remdm",      "remdm-llada", "fb",        "dfm",      "lookum"};
+    static const char *const names[] = {
+        "confidence", "margin",      "entropy",     "random",     "left-to-right", "boe",   "boe-others",
+        "boe-mid",    "boe-rows",    "boe-horizon", "boe-verify", "oracle",        "fixed", "threshold",
+        "factor",     "eb",          "pc",          "klass",      "maskgit",       "dream", "p2",
+        "remdm",      "remdm-llada", "fb",          "dfm",        "lookum"};
     enum { N_NAMES = sizeof names / sizeof *names };
-    char all[256] = "";
+    char all[320] = "";
     for (int i = 0; i < N_NAMES; i++) {
         size_t at = strlen(all);
         snprintf(all + at, sizeof all - at, "%s%s", i ? ", " : "", names[i]);
@@ -285,6 +285,7 @@ static void test_step_costs(void **state) {
         {"boe-mid", 3, 3, 24, 24},
         {"boe-rows", 1 + 16. / 12, 1 + 16. / 12, 0, 0},
         {"boe-horizon", 5, 5, 2, -1},
+        {"boe-verify", 1, 1, 2, -1},
         {"oracle", 3, 3, 0, 0},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
