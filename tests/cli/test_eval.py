@@ -161,6 +161,8 @@ r = rows("-m", "story", "--task", "story", "-n", 3, "--policies", "confidence")[
 c.check(r["n"] == 3 and r["length"] == 40 and r["nfe"] == 40, f"story: {r}")
 r = rows("-m", "story", "--task", "countdown", "-n", 1, "--policies", "confidence", "--lengths", "8,12")
 c.check([x["length"] for x in r] == [8, 12], f"countdown: {r}")
+r = rows("-m", "countdown", "--task", "countdown", "-n", 8, "--policies", "confidence")
+c.check(r[0]["length"] == 14 and r[0]["nfe"] == 14 and r[0]["correct"] >= 2, f"countdown in the bundled model's notation: {r}")
 starts = put("starts.jsonl", "".join(line for line in list(open("examples/models/story/heldout.jsonl"))[:2]))
 TEXT = ["-m", "story", "--task", "text", "--data", starts, "--policies", "confidence", "--lengths", 40]
 r = rows(*TEXT, "--judge-model", "story", "--elbo-draws", 8, "--samples", f"{folder}/text.jsonl")[0]
