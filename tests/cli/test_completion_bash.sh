@@ -36,7 +36,7 @@ expect '--device' tabes --dev
 expect 'export' tabes help ex
 expect 'left-to-right|lookum' tabes run --policy l
 expect 'boe,margin|boe,maskgit' tabes open --policy boe,m
-expect 'boe|boe-horizon|boe-mid|boe-others|boe-rows' tabes policies bo
+expect 'boe|boe-horizon|boe-mid|boe-others|boe-rows|boe-verify' tabes policies bo
 expect 'auto|cpu|cuda' tabes --device ''
 expect 'bf16' tabes info --precision = b
 expect 'auto|bf16|f32' tabes info --precision =
