@@ -51,7 +51,7 @@ typedef struct denoiser_info {
     size_t type_bytes[K_DTYPES]; /* of the weights, by storage type */
     char device[16];             /* "cpu", "cuda:0" */
     char device_title[80];       /* "NVIDIA H200"; the processor's name */
-    char precision[8];           /* of activations: "f32", "bf16" */
+    char precision[8];           /* of what enters products: "f32", "bf16" */
     char device_note[256];       /* why "auto" did not take the GPU that is there; else "" */
     bool overlaps;               /* forks compute at the same time rather than in each other's way */
 } denoiser_info;
@@ -61,7 +61,9 @@ typedef struct denoiser_opts {
     /* "cpu", "cuda", "cuda:N", or "auto": a GPU when one is there, the model is large enough to gain
      * from it (DENOISER_AUTO_BYTES of weights) and it fits; NULL: cpu. */
     const char *device;
-    /* AUTO: float32 on the CPU and for F32 checkpoints, else bfloat16. */
+    /* BF16: on a GPU activations are bfloat16, on the CPU they are rounded to it where a product with weights
+     * takes them, and so are the weights. AUTO: float32 for F32 checkpoints, for small ones (256 MiB as float32)
+     * on the CPU and on a processor without the instructions, else bfloat16. */
     k_precision precision;
     /* Called while weights go to a device, and once at the end with done == total. May be NULL. */
     void (*progress)(void *ctx, size_t done, size_t total);

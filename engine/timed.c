@@ -381,6 +381,7 @@ int denoiser_fork_timed(denoiser **out, denoiser *d, phase_times *times, err *e)
     t->base = wrappers;
     t->base.name = fork->k->name;
     t->base.act_bytes = fork->k->act_bytes;
+    t->base.product_bytes = fork->k->product_bytes;
     t->base.host = fork->k->host;
     memcpy(t->base.title, fork->k->title, sizeof t->base.title);
     t->real = fork->k;

@@ -218,10 +218,11 @@ enum { K_ROPE_INVERSE = 1, K_ROPE_PAIRS = 2 };
 
 typedef struct kernels kernels;
 struct kernels {
-    const char *name; /* "cpu", "cuda:0": as kernels_open takes it */
-    char title[80];   /* "NVIDIA H200", or the processor: for people */
-    int act_bytes;    /* 4: float32, 2: bfloat16 */
-    bool host;        /* device memory is host memory */
+    const char *name;  /* "cpu", "cuda:0": as kernels_open takes it */
+    char title[80];    /* "NVIDIA H200", or the processor: for people */
+    int act_bytes;     /* 4: float32, 2: bfloat16 */
+    int product_bytes; /* 2: products with weights round both operands to bfloat16; 4: they do not */
+    bool host;         /* device memory is host memory */
 
     void (*close)(kernels *k);                          /* NULL is fine; frees the queue and its memory */
     int (*fork)(kernels *k, kernels **out, k_fault *f); /* 0, or *out NULL and *f set; close forks first */
@@ -305,7 +306,7 @@ typedef enum k_precision { K_PRECISION_AUTO, K_PRECISION_F32, K_PRECISION_BF16 }
 
 typedef struct k_open {
     const char *device;    /* "cpu", "cuda", "cuda:N"; NULL: cpu */
-    k_precision precision; /* of activations; AUTO: float32. The CPU has float32 only */
+    k_precision precision; /* BF16: of activations on a GPU, of products on the CPU; AUTO: float32 */
 } k_open;
 
 /* 0, or *out NULL and *f says what is missing. Devices other than the CPU live in a module
@@ -316,8 +317,18 @@ int kernels_open(kernels **out, const k_open *o, k_fault *f);
 /* What a device module exports under the name "kernels_module_open". */
 typedef int kernels_module_fn(kernels **out, const k_open *o, k_fault *f);
 
-/* The CPU: OpenMP loops, products from oneDNN. Never NULL, valid for the whole run; close does nothing. */
+/* The CPU: OpenMP loops, products in float32 from oneDNN. Never NULL, valid for the whole run; close does
+ * nothing. */
 kernels *kernels_cpu(void);
+
+/* Likewise, but products with weights (linear, logits, linear_back, soft_write) round both operands to
+ * bfloat16 and sum in float32; activations stay float32 in memory. Fast where the processor has the
+ * instructions for it (kernels_have_bf16), and the same but for the order of sums, though slower than
+ * float32, where it has not. */
+kernels *kernels_cpu_bf16(void);
+bool kernels_have_bf16(void);
+/* For tests: false makes this processor one without. */
+void kernels_allow_bf16(bool yes);
 
 /* Number of threads that CPU kernels use; n <= 0 restores the default (all cores). */
 void kernels_set_threads(int n);

@@ -88,7 +88,6 @@ int kernels_open(kernels **out, const k_open *o, k_fault *f) {
         snprintf(text, sizeof text, "%.60s: unknown device; use cpu, cuda or cuda:N", name);
         return refuse(f, text);
     }
-    if (o->precision == K_PRECISION_BF16) return refuse(f, "cpu: activations are float32 only");
-    *out = kernels_cpu();
+    *out = o->precision == K_PRECISION_BF16 ? kernels_cpu_bf16() : kernels_cpu();
     return 0;
 }

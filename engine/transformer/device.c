@@ -56,13 +56,14 @@ static int try_device(transformer *t, const char *name, k_precision precision, c
 }
 
 /* A GPU that is there but cannot be used is worth a note; none at all is the usual case. */
-static int open_auto(transformer *t, k_precision precision, const denoiser_opts *o, err *e) {
+static int open_auto(transformer *t, k_precision precision, k_precision on_cpu, const denoiser_opts *o,
+                     err *e) {
     err why = {0};
     bool large = t->n_elements * 2 + t->block_bytes >= DENOISER_AUTO_BYTES;
     if (large && !try_device(t, "cuda", precision, o, &why)) return 0;
     if (why.code == ERR_NO_MEMORY)
         snprintf(t->base.info.device_note, sizeof t->base.info.device_note, "%.255s", why.msg);
-    return try_device(t, "cpu", o->precision, o, e);
+    return try_device(t, "cpu", on_cpu, o, e);
 }
 
 static void describe_device(transformer *t) {
@@ -70,21 +71,28 @@ static void describe_device(transformer *t) {
     denoiser_info *info = &t->base.info;
     snprintf(info->device, sizeof info->device, "%s", k->name);
     snprintf(info->device_title, sizeof info->device_title, "%s", k->title);
-    snprintf(info->precision, sizeof info->precision, "%s", k->act_bytes == 4 ? "f32" : "bf16");
+    snprintf(info->precision, sizeof info->precision, "%s", k->product_bytes == 4 ? "f32" : "bf16");
     info->overlaps = !k->host;
 }
 
-int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, err *e) {
+/* On the CPU large checkpoints of narrow weights are multiplied as those are where the processor can; small
+ * ones and F32 ones in float32, so that their numbers are the same everywhere. */
+static k_precision cpu_precision(const denoiser_opts *o, bool float_weights, bool small) {
+    if (o->precision != K_PRECISION_AUTO) return o->precision;
+    return !float_weights && !small && kernels_have_bf16() ? K_PRECISION_BF16 : K_PRECISION_F32;
+}
+
+int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, bool small, err *e) {
     static const denoiser_opts none;
     if (!o) o = &none;
     const char *name = o->device ? o->device : "cpu";
-    k_precision precision = o->precision; /* of a GPU */
+    k_precision precision = o->precision, on_cpu = cpu_precision(o, float_weights, small);
     if (precision == K_PRECISION_AUTO) precision = float_weights ? K_PRECISION_F32 : K_PRECISION_BF16;
     int rc;
     if (strcmp(name, "auto") == 0) {
-        rc = open_auto(t, precision, o, e);
+        rc = open_auto(t, precision, on_cpu, o, e);
     } else {
-        rc = try_device(t, name, strcmp(name, "cpu") == 0 ? o->precision : precision, o, e);
+        rc = try_device(t, name, strcmp(name, "cpu") == 0 ? on_cpu : precision, o, e);
     }
     if (!rc) describe_device(t);
     return rc;

@@ -36,8 +36,9 @@ static int open_device(loader *ld) {
     size_t f32, blocks, all = bytes_as_f32(ld->t->files, &f32, &blocks);
     ld->t->n_elements = all / sizeof(float);
     ld->t->block_bytes = blocks;
-    int rc = tf_open_device(ld->t, ld->opts, !blocks && f32 > all / 2, ld->e);
-    ld->copy = !rc && ld->t->base.k->host && !blocks && all <= COPY_BYTES;
+    bool small = all / sizeof(float) + blocks <= COPY_BYTES / sizeof(float);
+    int rc = tf_open_device(ld->t, ld->opts, !blocks && f32 > all / 2, small, ld->e);
+    ld->copy = !rc && ld->t->base.k->host && !blocks && small;
     return rc;
 }
 

@@ -170,7 +170,7 @@ static int build(builder *b, const denoiser_opts *o) {
     if (rc) return rc;
     b->t->n_elements = count_elements(b);
     b->t->base.info.n_params = (int64_t)b->t->n_elements;
-    rc = tf_open_device(b->t, o, b->s->dtype == K_F32, b->e);
+    rc = tf_open_device(b->t, o, b->s->dtype == K_F32, false, b->e);
     if (!rc) rc = bind_weights(b);
     if (!rc) rc = tf_load_weights(b->t, o, b->e);
     if (!rc) describe(b);

@@ -110,8 +110,8 @@ int transformer_open(denoiser **out, const char *path, const denoiser_opts *o, e
 void transformer_close(denoiser *d);
 
 /* Open the device that o asks for, as far as the transformer's sizes and n_elements let it;
- * t->base.k is then set. */
-int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, err *e) MUST_CHECK;
+ * t->base.k is then set. What the weights are (mostly F32; small) decides the precision that nobody chose. */
+int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, bool small, err *e) MUST_CHECK;
 /* Give the bound weights to the device. */
 int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) MUST_CHECK;
 denoiser_room tf_needs(const denoiser *d, int rows);

@@ -15,8 +15,13 @@ CPU_CLONES static float softmax_row(float *s, int n) {
     float max = s[0];
     for (int j = 1; j < n; j++) max = s[j] > max ? s[j] : max;
     for (int j = 0; j < n; j++) s[j] = cpu_expf(s[j] - max);
-    double sum = 0;
-    for (int j = 0; j < n; j++) sum += (double)s[j];
+    double lanes[CPU_LANES] = {0};
+    int whole = n - n % CPU_LANES;
+    for (int j = 0; j < whole; j += CPU_LANES) {
+        for (int i = 0; i < CPU_LANES; i++) lanes[i] += (double)s[j + i];
+    }
+    for (int j = whole; j < n; j++) lanes[j % CPU_LANES] += (double)s[j];
+    double sum = cpu_add_lanes(lanes);
     float inv = (float)(1.0 / sum);
     for (int j = 0; j < n; j++) s[j] *= inv;
     return (float)((double)max + log(sum));

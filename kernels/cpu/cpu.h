@@ -17,12 +17,15 @@
 
 #include "kernels/kernels.h"
 
-/* A parallel for loop, taken when `cond` holds; a plain loop in builds without OpenMP. */
+/* A parallel for loop, taken when `cond` holds; a plain loop in builds without OpenMP. The dynamic one deals
+ * out iterations as threads come for them: a core that does other work too then takes fewer. */
 #ifdef _OPENMP
 #define CPU_PRAGMA(x) _Pragma(#x)
 #define PARALLEL_FOR(cond) CPU_PRAGMA(omp parallel for schedule(static) num_threads(kernels_threads()) if (cond))
+#define PARALLEL(cond) CPU_PRAGMA(omp parallel num_threads(kernels_threads()) if (cond))
 #else
 #define PARALLEL_FOR(cond) (void)(cond);
+#define PARALLEL(cond)     (void)(cond);
 #endif
 
 /* Elements (exponentials, mostly) and multiply-adds that are worth waking a second thread for:
@@ -48,6 +51,8 @@ typedef enum cpu_slot {
     SLOT_COLS,   /* columns of scores at active rows */
     SLOT_KEYS,   /* overlaid keys and values; queries of active rows */
     SLOT_ROW,    /* one row of a norm */
+    SLOT_ACTS,   /* packed or rounded activations of a product */
+    SLOT_SUMS,   /* sums of a product that are not in their place yet */
     N_SLOTS
 } cpu_slot;
 
@@ -69,18 +74,30 @@ typedef struct cpu_product {
 } cpu_product;
 void cpu_gemm(const cpu_product *p);
 
-/* Some rows of a weight as float32: a view of the weight itself, or SLOT_TILE filled. */
-typedef struct cpu_tile {
-    const float *data;
-    int first, n; /* rows [first, first+n) of all parts */
-} cpu_tile;
+/* dx[n][w.cols] = dy W over rows [first, first+rows) of W, added to dx unless first is 0; rows of dy are ldy
+ * apart. As k's products are: from operands rounded to bfloat16, or in float32. */
+void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, const k_weight *w, int first,
+              int rows);
 
-/* The next tile of rows [0, end), of at most `most` rows; start from a zeroed tile. False when none is left.
- */
-bool cpu_next_tile(const k_weight *w, int end, int most, cpu_tile *t);
-
-/* Row `row` of a matrix as float32 -> out[cols]. */
+/* Row `row` of a matrix as float32 -> out[cols]; and its elements [first, first+n), whole blocks. */
 void cpu_widen(float *out, const k_matrix *w, int row);
+void cpu_widen_part(float *out, const k_matrix *w, int row, int first, int n);
+
+/* Scale and minimum of sub-block j of Q4_K and Q5_K from the block's scales, six bits each. */
+static inline void cpu_scale_k(const unsigned char *sc, int j, float d, float low, float *scale,
+                               float *minimum) {
+    int s = j < 4 ? sc[j] & 63 : (sc[j + 4] & 15) | (sc[j - 4] >> 6) << 4;
+    int m = j < 4 ? sc[j + 4] & 63 : (sc[j + 4] >> 4) | (sc[j] >> 6) << 4;
+    *scale = d * (float)s;
+    *minimum = low * (float)m;
+}
+
+/* The part that holds row *row of a weight, which becomes a row of that part. */
+static inline const k_matrix *cpu_find_part(const k_weight *w, int *row) {
+    const k_matrix *m = w->part;
+    for (; *row >= m->rows; m++) *row -= m->rows;
+    return m;
+}
 
 /* True while this thread has an unread fault: operations then do nothing. */
 bool cpu_failed(void);
@@ -119,6 +136,42 @@ static inline float cpu_expf(float x) {
     float scale;
     memcpy(&scale, &scale_bits, sizeof scale);
     return p * scale;
+}
+
+/* e^x to 1e-15 of itself, in double and without branches as above; 0 below -700. For x up to 0. */
+static inline double cpu_exp(double x) {
+    const double magic = 6755399441055744.0; /* 1.5·2^52 */
+    double y = x < -700.0 ? -700.0 : x;
+    double t = y * 1.4426950408889634 + magic, n = t - magic;
+    double r = (y - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    double p = 1.6059043836821613e-10; /* 1/13!, 1/12!, ... */
+    p = p * r + 2.08767569878681e-09;
+    p = p * r + 2.505210838544172e-08;
+    p = p * r + 2.755731922398589e-07;
+    p = p * r + 2.7557319223985893e-06;
+    p = p * r + 2.48015873015873e-05;
+    p = p * r + 1.984126984126984e-04;
+    p = p * r + 1.388888888888889e-03;
+    p = p * r + 8.333333333333333e-03;
+    p = p * r + 4.1666666666666664e-02;
+    p = p * r + 1.6666666666666666e-01;
+    p = p * r + 0.5;
+    p = p * r * r + r + 1.0;
+    uint64_t bits, scale_bits;
+    memcpy(&bits, &t, sizeof bits);
+    scale_bits = (bits << 52) + 0x3ff0000000000000u;
+    double scale;
+    memcpy(&scale, &scale_bits, sizeof scale);
+    return x < -700.0 ? 0.0 : p * scale;
+}
+
+/* Sums of n terms are taken in so many lanes, which wide vectors hold and every version adds alike. */
+enum { CPU_LANES = 16 };
+static inline double cpu_add_lanes(double s[CPU_LANES]) {
+    for (int w = CPU_LANES / 2; w; w /= 2) {
+        for (int i = 0; i < w; i++) s[i] += s[i + w];
+    }
+    return s[0];
 }
 
 void *cpu_alloc(kernels *k, size_t bytes);

@@ -29,16 +29,29 @@ static bool highest(k_top *t, int most, const float *z, int V, int mask) {
     return t->id[0] >= 0;
 }
 
+/* S and T of n logits, added to lanes. What underflows, -inf included, adds nothing. */
+static inline void add_term(double *S, double *T, double x) {
+    double p = cpu_exp(x), y = x < -700.0 ? 0.0 : x;
+    *S += p;
+    *T += y * p;
+}
+
+CPU_CLONES static void add_terms(double *restrict S, double *restrict T, const float *restrict z, int n,
+                                 double m) {
+    int v = 0;
+    for (; v + CPU_LANES <= n; v += CPU_LANES) {
+        for (int i = 0; i < CPU_LANES; i++) add_term(S + i, T + i, (double)z[v + i] - m);
+    }
+    for (; v < n; v++) add_term(S + v % CPU_LANES, T + v % CPU_LANES, (double)z[v] - m);
+}
+
 /* `t` has at least the two highest. */
 static k_row_stats row_stats(const k_top *t, const float *z, int V, int mask) {
-    double m = (double)t->z[0], S = 0, T = 0;
-    for (int v = 0; v < V; v++) {
-        if (v == mask || isinf(z[v])) continue;
-        double x = (double)z[v] - m, p = exp(x);
-        S += p;
-        T += x * p;
-    }
-    double H = log(S) - T / S;
+    double m = (double)t->z[0], sums[CPU_LANES] = {0}, terms[CPU_LANES] = {0};
+    int first = mask >= 0 && mask < V ? mask : V; /* the ids before the mask, and those after it */
+    add_terms(sums, terms, z, first, m);
+    if (first < V) add_terms(sums, terms, z + first + 1, V - first - 1, m);
+    double S = cpu_add_lanes(sums), T = cpu_add_lanes(terms), H = log(S) - T / S;
     return (k_row_stats){.lse = m + log(S),
                          .entropy = H > 0 ? H : 0,
                          .confidence = 1 / S,
@@ -59,12 +72,18 @@ void cpu_head_stats(kernels *k, k_row_stats *stats, k_top *top, const float *log
     }
 }
 
-static void entropy_back_row(float *dz, const float *z, const k_row_stats *s, double scale, int V, int mask) {
+/* lse is at least every logit but the mask's, up to rounding. */
+CPU_CLONES static void entropy_back_ids(float *restrict dz, const float *restrict z, double lse, double H,
+                                        double scale, int V) {
     for (int v = 0; v < V; v++) {
-        double lp = (double)z[v] - s->lse;
-        bool none = v == mask || isinf(z[v]);
-        dz[v] = none ? 0.0f : (float)(-scale * exp(lp) * (lp + s->entropy));
+        double lp = (double)z[v] - lse, finite = lp < -700.0 ? 0.0 : lp;
+        dz[v] = (float)(-scale * cpu_exp(lp) * (finite + H));
     }
+}
+
+static void entropy_back_row(float *dz, const float *z, const k_row_stats *s, double scale, int V, int mask) {
+    entropy_back_ids(dz, z, s->lse, s->entropy, scale, V);
+    if (mask >= 0 && mask < V) dz[mask] = 0; /* whatever its logit holds */
 }
 
 void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_stats *stats, const int *rows,
@@ -79,35 +98,29 @@ void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_st
     }
 }
 
+CPU_CLONES static void exponentials(float *restrict p, const float *restrict z, double lse, int n) {
+    for (int v = 0; v < n; v++) p[v] = (float)cpu_exp((double)z[v] - lse);
+}
+
 /* p[v - first] = π_v, for ids [first, first+count). */
 static void probabilities(float *p, const float *z, double lse, int mask, int first, int count) {
-    for (int v = 0; v < count; v++) p[v] = (float)exp((double)z[first + v] - lse);
+    exponentials(p, z + first, lse, count);
     if (mask >= first && mask < first + count) p[mask - first] = 0;
 }
 
 void cpu_soft_write(kernels *k, float *out, const float *logits, const k_row_stats *stats, const int *rows,
                     int n, int V, int mask, const k_weight *E) {
-    (void)k;
     enum { TILE_IDS = 8192 };
     assert(V <= E->rows);
     if (n <= 0 || cpu_failed()) return;
-    for (cpu_tile t = {0}; cpu_next_tile(E, V, TILE_IDS, &t);) {
-        float *p = cpu_scratch(SLOT_SCORES, at(n, t.n));
-        PARALLEL_FOR(at(n, t.n) >= PARALLEL_MIN)
+    for (int first = 0; first < V; first += TILE_IDS) {
+        int ids = V - first < TILE_IDS ? V - first : TILE_IDS;
+        float *p = cpu_scratch(SLOT_SCORES, at(n, ids));
+        PARALLEL_FOR(at(n, ids) >= PARALLEL_MIN)
         for (int i = 0; i < n; i++) {
             int row = rows ? rows[i] : i;
-            probabilities(p + at(i, t.n), logits + at(row, V), stats[row].lse, mask, t.first, t.n);
+            probabilities(p + at(i, ids), logits + at(row, V), stats[row].lse, mask, first, ids);
         }
-        cpu_gemm(&(cpu_product){.m = n,
-                                .n = E->cols,
-                                .k = t.n,
-                                .alpha = 1,
-                                .a = p,
-                                .lda = t.n,
-                                .b = t.data,
-                                .ldb = E->cols,
-                                .beta = t.first ? 1.0f : 0.0f,
-                                .c = out,
-                                .ldc = E->cols});
+        cpu_back(k, out, p, ids, n, E, first, ids);
     }
 }

@@ -1,57 +1,84 @@
 /* linear.c - products with a weight, and embedding rows.
  *
- * Weights that are not float32 are widened (widen.c) a tile of output rows at a time: the tile stays in cache
- * between its widening and its product, and no float32 copy of a whole matrix ever exists. */
-#include "kernels/cpu/cpu.h"
+ * Float32 products: weights that are not float32 are widened (widen.c) a tile of output rows at a time: the
+ * tile stays in cache between its widening and its product, and no float32 copy of a whole matrix ever
+ * exists. Products of rounded operands are in bf16_product.c and bf16_back.c; here is what stands for them
+ * where the processor has no instruction for those. */
+#include "kernels/cpu/bf16.h"
 
 #include <assert.h>
 
 enum { TILE_FLOATS = 1 << 20 };
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+/* ---- tiles of a weight as float32 ---- */
+
+/* Some rows: a view of the weight itself, or SLOT_TILE filled. */
+typedef struct tile {
+    const float *data;
+    int first, n; /* rows [first, first+n) of all parts */
+} tile;
 
 /* Rows that the product can read where they lie. */
 static bool readable(const k_matrix *w) {
     return w->dtype == K_F32 && (uintptr_t)w->data % sizeof(float) == 0;
 }
 
-static int tile_rows(const k_matrix *w) {
-    if (readable(w)) return w->rows;
+static int tile_rows(const k_matrix *w, bool rounded) {
+    if (readable(w) && !rounded) return w->rows;
     int n = TILE_FLOATS / w->cols;
     return n < 16 ? 16 : n;
 }
 
-static const float *widened(const k_matrix *w, int first, int n) {
-    if (readable(w)) return (const float *)w->data + at(first, w->cols);
-    float *tile = cpu_scratch(SLOT_TILE, at(n, w->cols));
+static void round_row(float *x, size_t n) {
+    enum { PIECE = 256 };
+    bf16 narrow[PIECE];
+    for (size_t i = 0; i < n; i += PIECE) {
+        size_t m = n - i < PIECE ? n - i : PIECE;
+        cpu_round_bf16(narrow, x + i, m);
+        for (size_t j = 0; j < m; j++) {
+            uint32_t u = (uint32_t)narrow[j] << 16;
+            memcpy(x + i + j, &u, sizeof u);
+        }
+    }
+}
+
+static const float *widened(const k_matrix *w, int first, int n, bool rounded) {
+    if (readable(w) && !rounded) return (const float *)w->data + at(first, w->cols);
+    float *rows = cpu_scratch(SLOT_TILE, at(n, w->cols));
     PARALLEL_FOR(at(n, w->cols) >= PARALLEL_MIN / 4)
-    for (int i = 0; i < n; i++) cpu_widen(tile + at(i, w->cols), w, first + i);
-    return tile;
+    for (int i = 0; i < n; i++) {
+        cpu_widen(rows + at(i, w->cols), w, first + i);
+        if (rounded) round_row(rows + at(i, w->cols), (size_t)w->cols);
+    }
+    return rows;
 }
 
-/* The part that holds row *row, which becomes a row of that part. */
-static const k_matrix *find_part(const k_weight *w, int *row) {
-    assert(*row >= 0 && *row < w->rows);
-    const k_matrix *m = w->part;
-    for (; *row >= m->rows; m++) *row -= m->rows;
-    return m;
-}
-
-static int least(int a, int b) {
-    return a < b ? a : b;
-}
-
-bool cpu_next_tile(const k_weight *w, int end, int most, cpu_tile *t) {
+/* The next tile before row `end`; t->first and t->n are of the last one, or where to begin and 0. */
+static bool next_tile(const k_weight *w, int end, bool rounded, tile *t) {
     t->first += t->n;
     if (t->first >= end) return false;
     int row = t->first;
-    const k_matrix *m = find_part(w, &row);
-    t->n = least(least(least(tile_rows(m), most), m->rows - row), end - t->first);
-    t->data = widened(m, row, t->n);
+    const k_matrix *m = cpu_find_part(w, &row);
+    t->n = least(least(tile_rows(m, rounded), m->rows - row), end - t->first);
+    t->data = widened(m, row, t->n, rounded);
     return true;
 }
 
-/* y[n][w.rows] = scale·x Wᵀ */
-static void product(float *y, const float *x, int n, const k_weight *w, float scale) {
-    for (cpu_tile t = {0}; cpu_next_tile(w, w->rows, w->rows, &t);) {
+/* ---- products ---- */
+
+static void add_bias(float *y, const float *bias, int n, int width) {
+    for (int i = 0; i < n; i++) {
+        float *row = y + at(i, width);
+        for (int j = 0; j < width; j++) row[j] += bias[j];
+    }
+}
+
+static void product(float *y, const float *x, int n, const k_weight *w, float scale, bool rounded) {
+    for (tile t = {0}; next_tile(w, w->rows, rounded, &t);) {
         cpu_gemm(&(cpu_product){.tb = true,
                                 .m = n,
                                 .n = t.n,
@@ -64,46 +91,73 @@ static void product(float *y, const float *x, int n, const k_weight *w, float sc
                                 .c = y + t.first,
                                 .ldc = w->rows});
     }
+    if (w->bias) add_bias(y, w->bias, n, w->rows);
 }
 
-static void add_bias(float *y, const float *bias, int n, int width) {
-    for (int i = 0; i < n; i++) {
-        float *row = y + at(i, width);
-        for (int j = 0; j < width; j++) row[j] += bias[j];
-    }
-}
-
-void cpu_linear(kernels *k, k_act *y, const k_act *x, int n, const k_weight *w) {
-    (void)k;
-    if (n <= 0 || cpu_failed()) return;
-    product(cpu_floats(y), cpu_const_floats(x), n, w, 1);
-    if (w->bias) add_bias(cpu_floats(y), w->bias, n, w->rows);
-}
-
-void cpu_logits(kernels *k, float *z, const k_act *x, int n, const k_weight *w, float scale) {
-    (void)k;
-    if (n <= 0 || cpu_failed()) return;
-    product(z, cpu_const_floats(x), n, w, scale);
-    if (w->bias) add_bias(z, w->bias, n, w->rows);
-}
-
-void cpu_linear_back(kernels *k, k_act *dx, const k_act *dy, int n, const k_weight *w, k_counts *c) {
-    (void)k;
-    if (c) c->linear_calls++, c->linear_rows += n;
-    if (n <= 0 || cpu_failed()) return;
-    for (cpu_tile t = {0}; cpu_next_tile(w, w->rows, w->rows, &t);) {
+static void back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows,
+                 bool rounded) {
+    for (tile t = {.first = first}; next_tile(w, first + rows, rounded, &t);) {
         cpu_gemm(&(cpu_product){.m = n,
                                 .n = w->cols,
                                 .k = t.n,
                                 .alpha = 1,
-                                .a = cpu_const_floats(dy) + t.first,
-                                .lda = w->rows,
+                                .a = dy + (t.first - first),
+                                .lda = ldy,
                                 .b = t.data,
                                 .ldb = w->cols,
                                 .beta = t.first ? 1.0f : 0.0f,
-                                .c = cpu_floats(dx),
+                                .c = dx,
                                 .ldc = w->cols});
     }
+}
+
+/* Rows of x, ld apart, rounded. */
+static const float *rounded_rows(const float *x, int ld, int n, int width) {
+    float *rows = cpu_scratch(SLOT_ACTS, at(n, width));
+    for (int i = 0; i < n; i++) {
+        memcpy(rows + at(i, width), x + at(i, ld), (size_t)width * sizeof *rows);
+        round_row(rows + at(i, width), (size_t)width);
+    }
+    return rows;
+}
+
+void cpu_rounded_product(float *y, const float *x, int n, const k_weight *w, float scale) {
+    product(y, rounded_rows(x, w->cols, n, w->cols), n, w, scale, true);
+}
+
+void cpu_rounded_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows) {
+    back(dx, rounded_rows(dy, ldy, n, rows), rows, n, w, first, rows, true);
+}
+
+void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, const k_weight *w, int first,
+              int rows) {
+    if (k->product_bytes == 2)
+        cpu_bf16_back(dx, dy, ldy, n, w, first, rows);
+    else
+        back(dx, dy, ldy, n, w, first, rows, false);
+}
+
+static void forward(const kernels *k, float *y, const float *x, int n, const k_weight *w, float scale) {
+    if (k->product_bytes == 2)
+        cpu_bf16_product(y, x, n, w, scale);
+    else
+        product(y, x, n, w, scale, false);
+}
+
+/* ---- operations ---- */
+
+void cpu_linear(kernels *k, k_act *y, const k_act *x, int n, const k_weight *w) {
+    if (n > 0 && !cpu_failed()) forward(k, cpu_floats(y), cpu_const_floats(x), n, w, 1);
+}
+
+void cpu_logits(kernels *k, float *z, const k_act *x, int n, const k_weight *w, float scale) {
+    if (n > 0 && !cpu_failed()) forward(k, z, cpu_const_floats(x), n, w, scale);
+}
+
+void cpu_linear_back(kernels *k, k_act *dx, const k_act *dy, int n, const k_weight *w, k_counts *c) {
+    if (c) c->linear_calls++, c->linear_rows += n;
+    if (n <= 0 || cpu_failed()) return;
+    cpu_back(k, cpu_floats(dx), cpu_const_floats(dy), w->rows, n, w, 0, w->rows);
 }
 
 void cpu_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *w, float scale) {
@@ -111,7 +165,8 @@ void cpu_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *
     if (cpu_failed()) return;
     for (int i = 0; i < n; i++) {
         int row = ids[i];
-        const k_matrix *m = find_part(w, &row);
+        assert(row >= 0 && row < w->rows);
+        const k_matrix *m = cpu_find_part(w, &row);
         float *out = x + at(i, w->cols);
         cpu_widen(out, m, row);
         for (int j = 0; j < w->cols && scale != 1.0f; j++) out[j] *= scale;

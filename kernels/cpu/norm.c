@@ -2,22 +2,34 @@
  *
  * With s the row (less its mean when centred), r = 1/sqrt(mean(s²)+eps) and h = w ⊙ s·r + b. With g = w ⊙ dy,
  * ds = r·g - s·r³·mean(g ⊙ s), less mean(r·g) when centred (the other term's mean is zero then). Sums are
- * accumulated in double, left to right; a sum of squares of floats cannot overflow a double, so it is
+ * accumulated in double, in lanes; a sum of squares of floats cannot overflow a double, so it is
  * finite exactly when the row is. */
 #include "kernels/cpu/cpu.h"
 
 #include <math.h>
 
-static double mean_of(const float *x, int d) {
-    double s = 0;
-    for (int j = 0; j < d; j++) s += (double)x[j];
-    return s / d;
+CPU_CLONES static double mean_of(const float *x, int d) {
+    double s[CPU_LANES] = {0};
+    int whole = d - d % CPU_LANES;
+    for (int j = 0; j < whole; j += CPU_LANES) {
+        for (int i = 0; i < CPU_LANES; i++) s[i] += (double)x[j + i];
+    }
+    for (int j = whole; j < d; j++) s[j % CPU_LANES] += (double)x[j];
+    return cpu_add_lanes(s) / d;
 }
 
-static double square_sum(const float *x, int d, double mean) {
-    double s = 0;
-    for (int j = 0; j < d; j++) s += ((double)x[j] - mean) * ((double)x[j] - mean);
-    return s;
+static inline double square(double x) {
+    return x * x;
+}
+
+CPU_CLONES static double square_sum(const float *x, int d, double mean) {
+    double s[CPU_LANES] = {0};
+    int whole = d - d % CPU_LANES;
+    for (int j = 0; j < whole; j += CPU_LANES) {
+        for (int i = 0; i < CPU_LANES; i++) s[i] += square((double)x[j + i] - mean);
+    }
+    for (int j = whole; j < d; j++) s[j % CPU_LANES] += square((double)x[j] - mean);
+    return cpu_add_lanes(s);
 }
 
 static double inverse_rms(double squares, int d, float eps) {

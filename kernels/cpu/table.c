@@ -26,10 +26,12 @@ static void graph_end(kernels *k) {
     (void)k;
 }
 
+static kernels cpu_bf16; /* like `cpu` but for product_bytes */
 static kernels cpu = {
     .name = "cpu",
     .title = "CPU",
     .act_bytes = sizeof(float),
+    .product_bytes = sizeof(float),
     .host = true,
     .close = close_nothing,
     .fork = fork_same,
@@ -69,7 +71,7 @@ static kernels cpu = {
 };
 
 /* "model name : X" gives X; a kernel that does not say leaves the title alone. */
-static void find_title(void) {
+static void prepare(void) {
     FILE *f = fopen("/proc/cpuinfo", "r");
     char line[256];
     while (f && fgets(line, sizeof line, f)) {
@@ -81,10 +83,18 @@ static void find_title(void) {
         break;
     }
     if (f) fclose(f);
+    cpu_bf16 = cpu;
+    cpu_bf16.product_bytes = 2;
 }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 kernels *kernels_cpu(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, find_title);
+    pthread_once(&once, prepare);
     return &cpu;
+}
+
+kernels *kernels_cpu_bf16(void) {
+    pthread_once(&once, prepare);
+    return &cpu_bf16;
 }

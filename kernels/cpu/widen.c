@@ -116,21 +116,13 @@ static void widen_q3_k(float *restrict out, const byte *restrict in, size_t n) {
     }
 }
 
-/* Scale and minimum of sub-block j of Q4_K and Q5_K, six bits each. */
-static inline void scale_k(const byte *sc, int j, float d, float low, float *scale, float *minimum) {
-    int s = j < 4 ? sc[j] & 63 : (sc[j + 4] & 15) | (sc[j - 4] >> 6) << 4;
-    int m = j < 4 ? sc[j + 4] & 63 : (sc[j + 4] >> 4) | (sc[j] >> 6) << 4;
-    *scale = d * (float)s;
-    *minimum = low * (float)m;
-}
-
 CPU_CLONES static void widen_q4_k(float *restrict out, const byte *restrict in, size_t n) {
     for (size_t b = 0; b < n; b++, in += 144) {
         float d = half_at(in), low = half_at(in + 2), s[2], m[2];
         for (int pair = 0; pair < 4; pair++, out += 64) {
             const byte *q = in + 16 + 32 * pair;
-            scale_k(in + 4, 2 * pair, d, low, &s[0], &m[0]);
-            scale_k(in + 4, 2 * pair + 1, d, low, &s[1], &m[1]);
+            cpu_scale_k(in + 4, 2 * pair, d, low, &s[0], &m[0]);
+            cpu_scale_k(in + 4, 2 * pair + 1, d, low, &s[1], &m[1]);
             for (int i = 0; i < 32; i++) out[i] = s[0] * (float)(q[i] & 15) - m[0];
             for (int i = 0; i < 32; i++) out[32 + i] = s[1] * (float)(q[i] >> 4) - m[1];
         }
@@ -142,7 +134,7 @@ CPU_CLONES static void widen_q5_k(float *restrict out, const byte *restrict in, 
         float d = half_at(in), low = half_at(in + 2), s, m;
         for (int j = 0; j < 8; j++, out += 32) {
             const byte *q = in + 48 + 32 * (j / 2), *high = in + 16;
-            scale_k(in + 4, j, d, low, &s, &m);
+            cpu_scale_k(in + 4, j, d, low, &s, &m);
             for (int i = 0; i < 32; i++)
                 out[i] = s * (float)((q[i] >> (j % 2 * 4) & 15) + (high[i] >> j & 1) * 16) - m;
         }
@@ -164,16 +156,21 @@ CPU_CLONES static void widen_q6_k(float *restrict out, const byte *restrict in, 
     }
 }
 
-void cpu_widen(float *out, const k_matrix *w, int row) {
+void cpu_widen_part(float *out, const k_matrix *w, int row, int first, int n) {
     static void (*const blocks[])(float *, const byte *, size_t) = {
         [K_F16] = widen_f16,   [K_BF16] = widen_bf16, [K_Q8_0] = widen_q8_0, [K_Q4_0] = widen_q4_0,
         [K_Q4_1] = widen_q4_1, [K_Q5_0] = widen_q5_0, [K_Q5_1] = widen_q5_1, [K_Q2_K] = widen_q2_k,
         [K_Q3_K] = widen_q3_k, [K_Q4_K] = widen_q4_k, [K_Q5_K] = widen_q5_k, [K_Q6_K] = widen_q6_k};
+    int block = k_block_size(w->dtype);
     const byte *src = (const byte *)w->data + (size_t)row * k_row_bytes(w->dtype, w->cols);
-    assert(w->cols % k_block_size(w->dtype) == 0);
-    if (w->dtype == K_F32) {
-        memcpy(out, src, (size_t)w->cols * sizeof *out);
-        return;
-    }
-    blocks[w->dtype](out, src, (size_t)(w->cols / k_block_size(w->dtype)));
+    assert(w->cols % block == 0 && first % block == 0 && n % block == 0);
+    src += k_row_bytes(w->dtype, first);
+    if (w->dtype == K_F32)
+        memcpy(out, src, (size_t)n * sizeof *out);
+    else
+        blocks[w->dtype](out, src, (size_t)(n / block));
+}
+
+void cpu_widen(float *out, const k_matrix *w, int row) {
+    cpu_widen_part(out, w, row, 0, w->cols);
 }

@@ -144,7 +144,7 @@ int cuda_queue_open(kernels **out, card *c, k_fault *f) {
     }
     queue_open_table(&q->table);
     q->table.name = c->name;
-    q->table.act_bytes = c->bf16 ? 2 : 4;
+    q->table.act_bytes = q->table.product_bytes = c->bf16 ? 2 : 4;
     q->table.host = false;
     snprintf(q->table.title, sizeof q->table.title, "%.79s", p.name);
     *out = &q->table;

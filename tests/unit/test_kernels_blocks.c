@@ -21,7 +21,7 @@ static block_weights some_weights(int rows, int cols, k_dtype forced, int n_part
         bool plain = p && pick(0, 2) == 0;
         part[p] = plain ? random_matrix(n, cols, any_type(), v)
                         : random_blocks(v, n, cols, p ? any_block() : forced);
-        for (size_t i = 0; i < size(n, cols); i++) v[i] = as_activation(v[i]);
+        for (size_t i = 0; i < size(n, cols); i++) v[i] = as_operand(as_activation(v[i]));
         first += n;
     }
     b.w = k_stack(part, n_parts);
@@ -33,10 +33,16 @@ static block_weights some_weights(int rows, int cols, k_dtype forced, int n_part
 
 /* ---- products ---- */
 
+/* Where a weight is first a float32 and then rounded, a tie may go the other way now and then. */
+static double slack(void) {
+    return K->host && K->product_bytes == 2 ? 1e-3 : 0;
+}
+
 static void forward_once(int n, const block_weights *b, const float *bias) {
     int in = b->w.cols, out = b->w.rows;
     array *x = acts(n, in, 1), *y = blank(ACTS, n, out), *z = blank(FLOATS, n, out);
     double *want = doubles(y->n), *mag = doubles(y->n);
+    round_operands(x->v, x->n);
     for (int i = 0; i < n; i++) {
         for (int o = 0; o < out; o++) {
             size_t at = size(i, out) + (size_t)o;
@@ -48,9 +54,9 @@ static void forward_once(int n, const block_weights *b, const float *bias) {
         }
     }
     K->linear(K, y->p, x->p, n, &b->w);
-    CLOSE(results(y), want, mag, y->n, SUM + rounding(), rounding(), "linear");
+    CLOSE(results(y), want, mag, y->n, SUM + rounding() + slack(), rounding(), "linear");
     K->logits(K, z->p, x->p, n, &b->w, 1);
-    CLOSE(results(z), want, mag, z->n, SUM, 0, "logits");
+    CLOSE(results(z), want, mag, z->n, SUM + slack(), 0, "logits");
 }
 
 static void backward_once(int n, const block_weights *b) {
@@ -58,6 +64,7 @@ static void backward_once(int n, const block_weights *b) {
     array *dy = acts(n, out, 1), *dx = blank(ACTS, n, in);
     double *want = doubles(dx->n), *mag = doubles(dx->n);
     k_counts c = {0};
+    round_operands(dy->v, dy->n);
     for (int i = 0; i < n; i++) {
         for (int o = 0; o < out; o++) {
             for (int j = 0; j < in; j++) {
@@ -67,7 +74,7 @@ static void backward_once(int n, const block_weights *b) {
         }
     }
     K->linear_back(K, dx->p, dy->p, n, &b->w, &c);
-    CLOSE(results(dx), want, mag, dx->n, SUM, rounding(), "linear_back");
+    CLOSE(results(dx), want, mag, dx->n, SUM + slack(), rounding(), "linear_back");
     CHECK(c.linear_rows == n);
 }
 
@@ -93,6 +100,39 @@ static void test_tall(void **state) {
     (void)state;
     products_once(2, 1500, 1, K_Q4_K, 2);
     products_once(2, 1100, 2, K_Q6_K, 3);
+}
+
+/* One-hot tokens bring out weights as a product has them: those of an embedding, rounded to an operand to the
+ * bit. Several columns of blocks, and more rows than a tile. */
+static void operands_once(k_dtype type, int rows, int cols) {
+    double *v = doubles(size(rows, cols));
+    k_matrix m = k_is_block(type) ? random_blocks(v, rows, cols, type) : random_matrix(rows, cols, type, v);
+    k_weight w = k_stack(&m, 1);
+    CHECK(K->load(K, &w));
+    int *id = lend((size_t)rows, sizeof *id), wrong = 0;
+    for (int i = 0; i < rows; i++) id[i] = i;
+    double *one = doubles(size(cols, cols));
+    for (int i = 0; i < cols; i++) one[size(i, cols) + (size_t)i] = 1;
+    array *ids = ints(id, rows), *whole = blank(FLOATS, rows, cols);
+    array *x = of_values(ACTS, one, cols, cols), *z = blank(FLOATS, cols, rows);
+    K->embed(K, whole->p, ids->p, rows, &w, 1);
+    K->logits(K, z->p, x->p, cols, &w, 1);
+    const double *want = results(whole), *got = results(z);
+    for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < cols; c++)
+            wrong +=
+                fabs(got[size(c, rows) + (size_t)r] - as_operand(want[size(r, cols) + (size_t)c])) > 1e-37;
+    }
+    CHECK(wrong == 0);
+    end_round();
+}
+
+static void test_operands(void **state) {
+    (void)state;
+    for (int type = K_F32; K->host && type < K_DTYPES; type++)
+        operands_once((k_dtype)type, pick(97, 120), 256);
+    for (int type = K_F32; K->host && type < K_Q8_0; type++)
+        operands_once((k_dtype)type, pick(1, 40), pick(1, 200));
 }
 
 /* ---- embeddings ---- */
@@ -139,7 +179,7 @@ static void soft_write_once(int n, int V, int d, k_dtype type) {
     }
     array *stats = raw(s, (size_t)n, sizeof *s);
     K->soft_write(K, out->p, z->p, stats->p, NULL, n, V, 0, &E.w);
-    CLOSE(results(out), want, mag, out->n, 2e-5 + rounding(), 0, "soft_write");
+    CLOSE(results(out), want, mag, out->n, 2e-5 + (K->product_bytes == 2 ? 0x1p-8 : 0), 0, "soft_write");
     end_round();
 }
 
@@ -153,10 +193,8 @@ int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_embed),
-        cmocka_unit_test(test_products),
-        cmocka_unit_test(test_tall),
-        cmocka_unit_test(test_soft_write),
+        cmocka_unit_test(test_embed), cmocka_unit_test(test_products),   cmocka_unit_test(test_operands),
+        cmocka_unit_test(test_tall),  cmocka_unit_test(test_soft_write),
     };
     return close_device("blocks", cmocka_run_group_tests(tests, NULL, NULL));
 }

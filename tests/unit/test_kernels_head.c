@@ -84,7 +84,11 @@ static void entropy_back_row(const double *z, const double *dz, int n, int mask,
     CLOSE(dz, want, mag, (size_t)n, K->host ? 1e-6 : 1e-5, rounding(), "entropy_back");
 }
 
-/* π may enter the product as an activation: rounding() of the magnitude. */
+/* π enters the product as an activation, or rounded. */
+static double operand_rounding(void) {
+    return K->product_bytes == 2 ? 0x1p-8 : 0;
+}
+
 static void soft_write_once(const array *z, const array *stats, const int *from, const array *rows, int n,
                             const double *pi, int vocab, int mask) {
     int d = pick(1, 40), extra = pick(0, 2);
@@ -95,14 +99,14 @@ static void soft_write_once(const array *z, const array *stats, const int *from,
         const double *p = pi + size(from ? from[i] : i, vocab);
         for (int v = 0; v < vocab; v++) {
             for (int j = 0; j < d; j++) {
-                double term = p[v] * E->v[size(v, d) + (size_t)j];
+                double term = p[v] * as_operand(E->v[size(v, d) + (size_t)j]);
                 want[size(i, d) + (size_t)j] += term;
                 mag[size(i, d) + (size_t)j] += fabs(term);
             }
         }
     }
     K->soft_write(K, out->p, z->p, stats->p, rows ? rows->p : NULL, n, vocab, mask, &E->w);
-    CLOSE(results(out), want, mag, out->n, SUM + LOOSE + rounding(), 0, "soft_write");
+    CLOSE(results(out), want, mag, out->n, SUM + LOOSE + operand_rounding(), 0, "soft_write");
 }
 
 static void head_once(int n, int vocab, int mask, double spread) {

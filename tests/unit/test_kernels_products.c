@@ -2,7 +2,7 @@
  * double; and embedding rows, which are weights widened and read directly. */
 #include "tests/unit/kernels/rig.h"
 
-/* want = scale·x Wᵀ + bias, mag = the same of magnitudes. */
+/* want = scale·x Wᵀ + bias, mag = the same of magnitudes. x and W were rounded where products round them. */
 static void product(double *want, double *mag, const array *x, int n, const weights *w, double scale,
                     const float *bias) {
     int in = w->w.cols, out = w->w.rows;
@@ -24,6 +24,8 @@ static void linear_once(int n, weights *w) {
     int in = w->w.cols, out = w->w.rows;
     array *x = acts(n, in, 1), *y = blank(ACTS, n, out), *z = blank(FLOATS, n, out);
     double *want = doubles(y->n), *mag = doubles(y->n);
+    round_operands(x->v, x->n);
+    round_operands(w->v, size(out, in));
     product(want, mag, x, n, w, 1, w->bias);
     K->linear(K, y->p, x->p, n, &w->w);
     CLOSE(results(y), want, mag, y->n, SUM + (w->bias ? rounding() : 0), rounding(), "linear");
@@ -39,6 +41,8 @@ static void linear_back_once(int n, weights *w) {
     array *dy = acts(n, out, 1), *dx = blank(ACTS, n, in);
     double *want = doubles(dx->n), *mag = doubles(dx->n);
     k_counts c = {.linear_calls = 3, .linear_rows = 100};
+    round_operands(dy->v, dy->n);
+    round_operands(w->v, size(out, in));
     for (int i = 0; i < n; i++) {
         for (int o = 0; o < out; o++) {
             for (int j = 0; j < in; j++) {

@@ -14,7 +14,8 @@
  * Bounds are tol·(sum of the magnitudes of the terms) + rounding·|value|. SUM is for float32 products and
  * sums: each addition errs by at most 2^-24 of a partial sum, and their signs are mixed.
  *
- * Usage of a program: [--device NAME] [--precision f32|bf16] [--rounds N] [seed]
+ * Usage of a program: [--device NAME] [--precision f32|bf16] [--plain] [--rounds N] [seed]
+ * --plain: the CPU does without its bfloat16 instructions.
  */
 #ifndef TABES_TEST_RIG_H
 #define TABES_TEST_RIG_H
@@ -161,6 +162,15 @@ static inline float f16_value(uint16_t h) {
 /* What a bf16 device keeps of a weight or an activation. */
 static inline double as_activation(double x) {
     return K->act_bytes == 2 ? (double)bf16_value(bf16_bits((float)x)) : (double)(float)x;
+}
+
+/* What enters a product with a weight. */
+static inline double as_operand(double x) {
+    return K->product_bytes == 2 ? (double)bf16_value(bf16_bits((float)x)) : x;
+}
+
+static inline void round_operands(double *v, size_t n) {
+    for (size_t i = 0; i < n; i++) v[i] = as_operand(v[i]);
 }
 
 /* Relative error of storing an activation: a bf16 has 8 significant bits. */
@@ -394,7 +404,7 @@ static inline int *any_of(int n, int of) {
 /* ---- programs ---- */
 
 static inline int usage(void) {
-    fputs("options: [--device NAME] [--precision f32|bf16] [--rounds N] [seed]\n", stderr);
+    fputs("options: [--device NAME] [--precision f32|bf16] [--plain] [--rounds N] [seed]\n", stderr);
     return 2;
 }
 
@@ -410,6 +420,8 @@ static inline int open_device(int argc, char **argv) {
             o.precision = K_PRECISION_BF16, i++;
         else if (!strcmp(argv[i], "--precision") && value && !strcmp(argv[i + 1], "f32"))
             o.precision = K_PRECISION_F32, i++;
+        else if (!strcmp(argv[i], "--plain"))
+            kernels_allow_bf16(false);
         else if (!strcmp(argv[i], "--rounds") && value)
             chosen = (int)strtol(argv[++i], NULL, 10);
         else if (argv[i][0] >= '0' && argv[i][0] <= '9')
@@ -428,7 +440,11 @@ static inline int open_device(int argc, char **argv) {
 
 static inline int close_device(const char *name, int rc) {
     printf("kernels %s: %d checks, %d failed (%s, %s, seed %llu)\n", name, n_checks, n_failed, K->name,
-           K->act_bytes == 2 ? "bf16" : "float32", (unsigned long long)seed);
+           K->product_bytes == 4 ? "float32"
+           : K->act_bytes == 2   ? "bf16"
+           : kernels_have_bf16() ? "bf16 products"
+                                 : "bf16 products without instructions",
+           (unsigned long long)seed);
     K->close(K);
     return rc || n_failed ? 1 : 0;
 }

@@ -1,0 +1,60 @@
+/* bf16.c - rounding to bfloat16, and whether the processor multiplies it. */
+#include "kernels/cpu/bf16.h"
+
+#include <stdatomic.h>
+#ifdef CPU_X86_BF16
+#include <immintrin.h>
+#endif
+
+static atomic_bool forbidden;
+
+void kernels_allow_bf16(bool yes) {
+    atomic_store(&forbidden, !yes);
+}
+
+bool kernels_have_bf16(void) {
+    return cpu_has_bf16();
+}
+
+bool cpu_has_bf16(void) {
+#ifdef CPU_X86_BF16
+    return !atomic_load(&forbidden) && __builtin_cpu_supports("avx512bf16") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
+/* To nearest even; NaN stays one. */
+static inline bf16 rounded(float x) {
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (bf16)(u >> 16 | 0x40u);
+    return (bf16)((u + 0x7fffu + (u >> 16 & 1u)) >> 16);
+}
+
+static void round_plain(bf16 *out, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = rounded(x[i]);
+}
+
+#ifdef CPU_X86_BF16
+CPU_TARGET_BF16 static void round_fast(bf16 *out, const float *x, size_t n) {
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        __m512bh two = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(x + i + 16), _mm512_loadu_ps(x + i));
+        _mm512_storeu_si512(out + i, (__m512i)two);
+    }
+    round_plain(out + i, x + i, n - i);
+}
+#endif
+
+void cpu_round_bf16(bf16 *out, const float *x, size_t n) {
+#ifdef CPU_X86_BF16
+    if (cpu_has_bf16()) {
+        round_fast(out, x, n);
+        return;
+    }
+#endif
+    round_plain(out, x, n);
+}
