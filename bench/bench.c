@@ -193,7 +193,6 @@ static int measure(run *b, err *e) {
     k_open o = {i->device, strcmp(i->precision, "bf16") ? K_PRECISION_F32 : K_PRECISION_BF16};
     if (i->max_len < 4)
         return err_set(e, ERR_UNSUPPORTED, "a context of %d tokens is too short to measure", i->max_len);
-    if (!strcmp(i->device, "cpu")) o.precision = K_PRECISION_AUTO;
     choose_lengths(b);
     int rc = measure_phases(b, e);
     if (!rc) rc = measure_decodes(b, e);

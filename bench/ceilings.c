@@ -22,7 +22,7 @@ static const double BATCH_SECONDS = 0.1;
 
 typedef struct rig {
     kernels *k;
-    unsigned char *noise; /* LARGEST_PRODUCT² weights at most, as activations */
+    unsigned char *noise; /* LARGEST_PRODUCT² weights at most, as products take them */
     size_t noise_bytes;
     err *e;
 } rig;
@@ -32,15 +32,14 @@ static int check(const rig *r) {
     return r->k->fault(r->k, &f) ? err_set(r->e, ERR_NO_DEVICE, "%s", f.text) : 0;
 }
 
-/* Uniform in ±0.5, as floats or bfloat16. */
-static void fill_noise(rig *r) {
-    size_t item = (size_t)r->k->act_bytes;
-    for (size_t i = 0; i < r->noise_bytes / item; i++) {
+/* Uniform in ±0.5, as floats (item 4) or bfloat16. */
+static void fill(unsigned char *out, size_t bytes, size_t item) {
+    for (size_t i = 0; i < bytes / item; i++) {
         float x = (float)(int16_t)(rng_bits(1, i, 0, 0, RNG_TOKEN) & 0xffff) / 65536;
         uint32_t u;
         memcpy(&u, &x, sizeof u);
         uint16_t high = (uint16_t)(u >> 16);
-        memcpy(r->noise + i * item, item == 4 ? (const void *)&x : (const void *)&high, item);
+        memcpy(out + i * item, item == 4 ? (const void *)&x : (const void *)&high, item);
     }
 }
 
@@ -49,14 +48,16 @@ static bool grow_noise(rig *r, size_t bytes) {
     free(r->noise);
     r->noise = mem_new(bytes, 1);
     r->noise_bytes = r->noise ? bytes : 0;
-    if (r->noise) fill_noise(r);
+    if (r->noise) fill(r->noise, bytes, (size_t)r->k->product_bytes);
     return r->noise;
 }
 
 static void *random_acts(rig *r, size_t n) {
-    size_t bytes = n * (size_t)r->k->act_bytes;
-    unsigned char *p = grow_noise(r, bytes) ? r->k->alloc(r->k, bytes) : NULL;
-    if (p) r->k->put(r->k, p, r->noise, bytes);
+    size_t item = (size_t)r->k->act_bytes, bytes = n * item;
+    unsigned char *host = mem_new(bytes, 1), *p = host ? r->k->alloc(r->k, bytes) : NULL;
+    if (host) fill(host, bytes, item);
+    if (p) r->k->put(r->k, p, host, bytes);
+    free(host);
     return p;
 }
 
@@ -69,7 +70,7 @@ typedef struct product {
 } product;
 
 static int make_product(rig *r, product *p, int n, int size, int parts) {
-    size_t item = (size_t)r->k->act_bytes, cells = (size_t)size * (size_t)size;
+    size_t item = (size_t)r->k->product_bytes, cells = (size_t)size * (size_t)size;
     k_matrix m[K_PARTS];
     /* On the CPU parts stay where they are: they must not be one and the same memory. */
     size_t apart = r->k->host ? cells * item : 0;
@@ -80,7 +81,7 @@ static int make_product(rig *r, product *p, int n, int size, int parts) {
     }
     *p = (product){.w = k_stack(m, parts), .n = n};
     p->x = random_acts(r, (size_t)n * (size_t)size);
-    p->y = r->k->alloc(r->k, (size_t)n * (size_t)p->w.rows * item);
+    p->y = r->k->alloc(r->k, (size_t)n * (size_t)p->w.rows * (size_t)r->k->act_bytes);
     if (p->x && p->y && r->k->load(r->k, &p->w)) return 0;
     int rc = check(r);
     return rc ? rc : err_set(r->e, ERR_NO_MEMORY, "out of memory for a product");
@@ -141,7 +142,7 @@ static int measure_read(rig *r, ceilings *c) {
     int size = r->k->host ? HOST_READ : LARGEST_PRODUCT, rc = 0;
     product p;
     rc = make_product(r, &p, rows[3], size, K_PARTS);
-    double bytes = (double)p.w.rows * size * r->k->act_bytes;
+    double bytes = (double)p.w.rows * size * r->k->product_bytes;
     for (size_t i = 0; i < sizeof rows / sizeof *rows && !rc; i++) {
         double seconds;
         p.n = rows[i];

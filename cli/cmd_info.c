@@ -151,7 +151,7 @@ static void print_device(const model *m) {
     k_memory mem;
     denoiser_memory(m->d, &mem);
     print_row("device");
-    printf("%s (%s), activations in %s\n", i->device, i->device_title, i->precision);
+    printf("%s (%s), products in %s\n", i->device, i->device_title, i->precision);
     if (!mem.total_bytes) return;
     print_row("device memory");
     printf("%.2f GB used by the model, %.2f of %.2f GB free\n", (double)mem.used_bytes / 1e9,

@@ -53,6 +53,11 @@ void cpu_rounded_product(float *y, const float *x, int n, const k_weight *w, flo
 void cpu_rounded_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows);
 
 #ifdef CPU_X86_BF16
+/* Reading a weight takes about as long as multiplying it by 16 tokens. */
+static inline bool cpu_worth_threads(int n, int rows, int cols) {
+    return ((double)n + 16) * rows * cols >= PARALLEL_MIN_MADDS;
+}
+
 /* A mask of the first n of 16 lanes; n may be any. */
 static inline uint16_t cpu_lanes(int n) {
     return (uint16_t)(n <= 0 ? 0 : n >= 16 ? 0xffff : (1 << n) - 1);

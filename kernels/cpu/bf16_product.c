@@ -211,7 +211,7 @@ static int rows_of_tile(int rows) {
 static void multiply_tokens(job *j, const float *x) {
     int panels = (j->n + PANEL - 1) / PANEL;
     uint32_t *packed = (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(panels * PANEL, j->pairs));
-    bool many = (double)j->n * j->w->rows * j->w->cols >= PARALLEL_MIN_MADDS;
+    bool many = cpu_worth_threads(j->n, j->w->rows, j->w->cols);
     atomic_int taken = 0;
     j->x = packed;
     j->tile_rows = rows_of_tile(j->w->rows);

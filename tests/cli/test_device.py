@@ -28,7 +28,7 @@ def info(c):
     c.check(0 < memory["used_bytes"] <= memory["total_bytes"] and memory["free_bytes"] < memory["total_bytes"],
             f"memory: {memory}")
     text = tabes("info", *LLADA, *THERE, "--precision", "bf16")[1]
-    c.check(f"{got['device']} ({got['device_title']}), activations in bf16" in text and " GB free" in text, f"info: {text}")
+    c.check(f"{got['device']} ({got['device_title']}), products in bf16" in text and " GB free" in text, f"info: {text}")
     return got
 
 

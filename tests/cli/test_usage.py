@@ -36,7 +36,6 @@ def bad_usage(c):
             (RUN + ["--length", "4x"], "--length"), (RUN + ["--length", "1e3"], "--length"),
             (RUN + ["--seed", "-1"], "--seed"), (RUN + ["--seed", "99999999999999999999"], "--seed"),
             (RUN + ["--threads", 0], "--threads"), (RUN + ["--precision", "f64"], "expected auto, f32 or bf16"),
-            (RUN + ["--device", "cpu", "--precision", "bf16"], "float32 only"),
             (RUN + ["--policy", "magic"], "unknown policy 'magic'"), (RUN + ["--policy", "boe,margin"], "at most 1"),
             (RUN + ["--policy", "boe", "--rho", 1.5], "rho"), (RUN + ["--policy", "boe", "--rho", "nan"], "rho"),
             (RUN + ["--policy", "boe", "--rho", "half"], "rho"), (RUN + ["--policy", "boe", "--rho", ""], "rho"),

@@ -124,7 +124,7 @@ static void refused(int code, const char *msg, const char *file, int line) {
 static denoiser *open_dir_at(int line) {
     err e = {0};
     denoiser *d = NULL;
-    int rc = denoiser_load(&d, dir, NULL, &e);
+    int rc = denoiser_load(&d, dir, &(denoiser_opts){.precision = K_PRECISION_F32}, &e);
     check_at(rc == 0 && d, line, rc ? e.msg : "opens");
     assert_non_null(d);
     return d;

@@ -100,7 +100,8 @@ static void test_names(void **state) {
     k_fault f;
     CHECK(!kernels_open(&k, &(k_open){0}, &f) && k == kernels_cpu() && k->host);
     CHECK(!kernels_open(&k, &(k_open){"cpu", K_PRECISION_F32}, &f) && k == kernels_cpu());
-    CHECK(refuses("cpu", K_PRECISION_BF16, "float32 only"));
+    CHECK(!kernels_open(&k, &(k_open){"cpu", K_PRECISION_BF16}, &f) && k == kernels_cpu_bf16() && k->host);
+    CHECK(k->act_bytes == 4 && k->product_bytes == 2 && kernels_cpu()->product_bytes == 4);
     static const char *const unknown[] = {
         "gpu7", "", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:12345", "cuda0"};
     for (int i = 0; i < 8; i++) CHECK(refuses(unknown[i], K_PRECISION_AUTO, "use cpu, cuda or cuda:N"));
