@@ -62,8 +62,8 @@ typedef struct denoiser_opts {
      * from it (DENOISER_AUTO_BYTES of weights) and it fits; NULL: cpu. */
     const char *device;
     /* BF16: on a GPU activations are bfloat16, on the CPU they are rounded to it where a product with weights
-     * takes them, and so are the weights. AUTO: float32 for F32 checkpoints, for small ones (256 MiB as float32)
-     * on the CPU and on a processor without the instructions, else bfloat16. */
+     * takes them, and so are the weights. AUTO: float32 for F32 checkpoints, for small ones (256 MiB as
+     * float32) on the CPU and on a processor without the instructions, else bfloat16. */
     k_precision precision;
     /* Called while weights go to a device, and once at the end with done == total. May be NULL. */
     void (*progress)(void *ctx, size_t done, size_t total);
