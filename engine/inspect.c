@@ -38,7 +38,7 @@ int inspect_know(inspecting *x, err *e) {
     session_decide(x->s, x->known, &x->dec);
     if (!x->dec.state.n_masked) return 0;
     x->cost.forwards += 1;
-    return session_know(x->s, &x->dec, true, e);
+    return session_know(x->s, &x->dec, KEPT_ALL, e);
 }
 
 /* Influence ------------------------------------------------------------- */

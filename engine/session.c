@@ -247,15 +247,15 @@ static void find_masks(session *s, const block *at) {
 }
 
 /* The sequence and, guided, the same with everything given masked; rows of both. */
-static int forward(session *s, bool keep, err *e) {
+static int forward(session *s, kept_rows kept, err *e) {
     double guidance = param_real(&s->params, "cfg");
     int n_rows = s->n_masked + (s->policy->reads_clean ? s->n_clean : 0), n_seqs = guidance > 0 ? 2 : 1;
     for (int i = 0; i < s->n; i++)
         s->bare[i] = s->start[i] == s->info->mask_id ? s->tokens[i] : s->info->mask_id;
     for (int i = 0; i < n_rows && n_seqs == 2; i++) s->rows[n_rows + i] = (row_ref){1, s->rows[i].pos};
     sequence seqs[2] = {{s->tokens, s->n}, {s->bare, s->n}};
-    forward_req q = {
-        .seqs = seqs, .n_seqs = n_seqs, .rows = s->rows, .n_rows = n_seqs * n_rows, .keep = keep};
+    forward_req q = {.seqs = seqs, .n_seqs = n_seqs, .rows = s->rows, .n_rows = n_seqs * n_rows};
+    q.keep = kept != KEPT_NONE, q.keep_asked = kept == KEPT_ASKED;
     q.cancel = s->o.cancel;
     int rc = denoiser_forward(s->d, &q, s->p, e);
     return rc || n_seqs == 1 ? rc : pass_guide(s->p, guidance, e);
@@ -509,9 +509,9 @@ static int recall(session *s, decision *dec, err *e) {
     return rc;
 }
 
-int session_know(session *s, decision *dec, bool keep, err *e) {
+int session_know(session *s, decision *dec, kept_rows kept, err *e) {
     int rc = recall(s, dec, e);
-    if (!rc) rc = forward(s, keep, e);
+    if (!rc) rc = forward(s, kept, e);
     if (!rc && proposer_reads_logits(&dec->proposer)) rc = pass_read(s->p, NULL, 0, e);
     if (!rc && param_bool(&s->params, "eos-last")) find_late(s, dec);
     return rc ? rc : record_known(s, dec->rec, e);
@@ -525,10 +525,17 @@ int session_choose(session *s, decision *dec, err *e) {
     return rc ? rc : choose(s, dec, e);
 }
 
+/* Gradients of dense triples go through rows that are not asked for as well. */
+static kept_rows rows_to_keep(const session *s) {
+    const policy *p = s->policy;
+    if (!s->o.observe_tis && !(p->keeps && p->keeps(&s->params))) return KEPT_NONE;
+    bool dense = param_find(&s->params, "active") >= 0 && param_int(&s->params, "active") == ACTIVE_DENSE;
+    return dense ? KEPT_ALL : KEPT_ASKED;
+}
+
 static int fill(session *s, step_record *r, decision *dec, err *e) {
     double begin = clock_now();
-    const policy *p = s->policy;
-    int rc = session_know(s, dec, s->o.observe_tis || (p->keeps && p->keeps(&s->params)), e);
+    int rc = session_know(s, dec, rows_to_keep(s), e);
     if (!rc) rc = session_choose(s, dec, e);
     if (rc) return rc;
     r->nfe = (param_real(&s->params, "cfg") > 0 ? 2 : 1) + dec->cost.forwards;

@@ -14,8 +14,10 @@ int32_t session_start_token(const session *s, int pos);
 
 /* Masks and the decision over them, nothing computed yet: dec->state.n_masked and dec->budget may be 0. */
 void session_decide(session *s, step_record *r, decision *dec);
-/* One forward pass over the masks, with its activations when `keep`; what it knows goes into dec->rec. */
-int session_know(session *s, decision *dec, bool keep, err *e) MUST_CHECK;
+/* What of a pass's activations is saved: those that a backward through rows of masks needs, or all. */
+typedef enum kept_rows { KEPT_NONE, KEPT_ASKED, KEPT_ALL } kept_rows;
+/* One forward pass over the masks; what it knows goes into dec->rec. */
+int session_know(session *s, decision *dec, kept_rows kept, err *e) MUST_CHECK;
 /* The policy's scores and writes; after session_know, and with a budget. */
 int session_choose(session *s, decision *dec, err *e) MUST_CHECK;
 /* TIS of the default triple at the default candidates into rec->observed; after a kept session_know. */

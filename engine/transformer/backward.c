@@ -77,6 +77,8 @@ static int take_active(backward *b, err *e) {
             return err_set(e, ERR_BAD_ARGUMENT, "active row %d: expected ascending rows below %d", p,
                            b->n_seq);
         }
+        if (b->first + p < b->s->from || b->first + p >= b->s->to)
+            return err_set(e, ERR_BAD_ARGUMENT, "active row %d was not kept", p);
         b->active[i] = p;
         b->place[p] = i;
     }

@@ -19,14 +19,16 @@ typedef struct forward {
     int n;      /* rows of the batch */
     int *first; /* [n_seqs + 1] */
     tf_index index;
-    size_t ids, pos, spans, inject, wanted; /* offsets in the index */
+    size_t ids, pos, spans, last_spans, inject, wanted; /* offsets in the index */
     int max_len;
-    tf_acts acts; /* without keep: one layer's activations, reused */
+    int from, to; /* rows of which the last layer's output is wanted */
+    bool part; /* a kept pass keeps these only: other layers work in `acts`, too, and are copied from there */
+    tf_acts acts; /* one layer's activations, reused; with keep only for `part` */
     tf_temp tmp;
-    tf_rows rows;
-    float *vectors; /* [n_inject][d] */
-    float *x_final; /* [n_unique][d] */
-    k_act *head_x;  /* [n_unique][d] */
+    tf_rows rows, last; /* of all layers but the last, and of that */
+    float *vectors;     /* [n_inject][d] */
+    float *x_final;     /* [n_unique][d] */
+    k_act *head_x;      /* [n_unique][d] */
 } forward;
 
 void tf_free_saved(void *saved) {
@@ -75,6 +77,35 @@ static void index_sequences(forward *f) {
     }
 }
 
+/* Only rows that logits are asked for have to go through all of the last layer, and only those are there for
+ * a backward, unless the request is to keep all. Of several sequences all go. Bounds are rounded outwards so
+ * that they do not change at every step of a decode: a device that replays graphs would have to make a new
+ * one. */
+static void find_span(forward *f) {
+    enum { STEP = 16 };
+    const forward_req *q = f->q;
+    f->from = 0, f->to = f->n;
+    if (q->n_seqs != 1 || !q->n_rows || (q->keep && !q->keep_asked)) return;
+    int first = f->n, last = 0;
+    for (int r = 0; r < q->n_rows; r++) {
+        int pos = q->rows[r].pos, row = denoiser_emit(&f->t->base, pos);
+        if (row < first) first = row;
+        if (pos > last)
+            last = pos; /* a shifted model reads the row before, but the mask's own may be active */
+    }
+    f->from = first / STEP * STEP;
+    f->to = (last + STEP) / STEP * STEP;
+    if (f->to > f->n) f->to = f->n;
+    f->part = q->keep && f->to - f->from < f->n;
+}
+
+static void index_last_spans(forward *f) {
+    f->last_spans = f->spans;
+    if (f->to - f->from == f->n) return;
+    k_span span = {f->from, f->to - f->from, 0, f->n, -1};
+    f->last_spans = tf_index_add(&f->index, (const int32_t *)&span, sizeof span / sizeof(int32_t));
+}
+
 /* Positions that read the same network row (0 and 1 of a shifted model) share its logits. */
 static int index_wanted(forward *f, err *e) {
     int *slot = mem_new((size_t)f->n, sizeof *slot); /* 1 + index in wanted */
@@ -96,6 +127,8 @@ static int index_wanted(forward *f, err *e) {
 
 static int index_all(forward *f, err *e) {
     index_sequences(f);
+    find_span(f);
+    index_last_spans(f);
     f->inject = f->index.n;
     for (int i = 0; i < f->q->n_inject; i++) {
         const injection *in = &f->q->inject[i];
@@ -108,9 +141,27 @@ static int index_all(forward *f, err *e) {
 
 /* ---- rooms ---- */
 
+/* An array of rows [from, to), as if it began with row 0. */
+static void *before(const void *p, int from, size_t row_bytes) {
+    return p ? (void *)((uintptr_t)p - (size_t)from * row_bytes) : NULL;
+}
+
+static tf_acts take_kept(const tf_saved *s, const transformer *t, int l, tf_carve *c) {
+    int n = s->to - s->from;
+    size_t rows = (size_t)n, act = (size_t)t->base.k->act_bytes, d = (size_t)t->d * sizeof(float);
+    int raw_width = tf_q_width(t) + tf_kv_width(t);
+    tf_acts a = {.qkv = tf_take_act(c, t, (size_t)s->n_rows, tf_qkv_width(t))};
+    if (tf_keeps_gu(t, s->n_rows)) a.gu = tf_take_act(c, t, (size_t)s->n_rows, tf_gu_width(t));
+    a.x = l ? before(tf_take_floats(c, rows, t->d), s->from, d) : tf_take_floats(c, (size_t)s->n_rows, t->d);
+    a.x2 = before(tf_take_floats(c, rows, t->d), s->from, d);
+    a.lse = before(tf_take_floats(c, rows, t->H), s->from, (size_t)t->H * sizeof(float));
+    a.o = before(tf_take_act(c, t, rows, tf_q_width(t)), s->from, (size_t)tf_q_width(t) * act);
+    if (t->head_norms) a.raw = before(tf_take_act(c, t, rows, raw_width), s->from, (size_t)raw_width * act);
+    return a;
+}
+
 static void carve_saved(tf_saved *s, const transformer *t, int n_unique, tf_carve *c) {
-    unsigned keep = TF_KEEP_RAW | (tf_keeps_gu(t, s->n_rows) ? TF_KEEP_GU : 0);
-    for (int l = 0; l < t->L; l++) s->layers[l] = tf_take_acts(c, t, s->n_rows, keep);
+    for (int l = 0; l < t->L; l++) s->layers[l] = take_kept(s, t, l, c);
     s->x_final = tf_take_floats(c, (size_t)n_unique, t->d);
 }
 
@@ -128,6 +179,7 @@ static int reserve_saved(forward *f, err *e) {
     }
     s->n_seqs = f->q->n_seqs;
     s->n_rows = f->n;
+    s->from = f->from, s->to = f->to;
     s->sigma = tf_noise(t, f->q);
     memcpy(s->first, f->first, n_first * sizeof *s->first);
     tf_carve count = {0};
@@ -143,7 +195,7 @@ static void carve_work(forward *f, tf_carve *c) {
     const transformer *t = f->t;
     size_t unique = (size_t)f->p->n_unique;
     f->tmp = tf_take_temp(c, t, f->n);
-    if (!f->q->keep) f->acts = tf_take_acts(c, t, f->n, 0);
+    if (!f->q->keep || f->part) f->acts = tf_take_acts(c, t, f->n, f->part ? TF_KEEP_RAW : 0);
     f->vectors = tf_take_floats(c, (size_t)f->q->n_inject, t->d);
     f->x_final = f->q->keep ? ((tf_saved *)f->p->saved)->x_final : tf_take_floats(c, unique, t->d);
     f->head_x = tf_take_act(c, t, unique, t->d);
@@ -173,14 +225,49 @@ static int prepare(forward *f, err *e) {
                         .spans = (const k_span *)tf_index_at(t, f->spans),
                         .n_spans = f->q->n_seqs,
                         .max_q = f->max_len,
-                        .max_k = f->max_len};
+                        .max_k = f->max_len,
+                        .to = f->n};
+    f->last = f->rows;
+    f->last.from = f->from, f->last.to = f->to;
+    f->last.spans = (const k_span *)tf_index_at(t, f->last_spans);
     return 0;
 }
 
 /* ---- running ---- */
 
-static tf_acts *layer_acts(forward *f, int l) {
-    return f->q->keep ? &((tf_saved *)f->p->saved)->layers[l] : &f->acts;
+static tf_saved *saved_of(const forward *f) {
+    return f->p->saved;
+}
+
+/* What layer l works on: its kept arrays, or the ones that all share, except what is kept of every row. */
+static tf_acts layer_acts(const forward *f, int l) {
+    if (f->q->keep && !f->part) return saved_of(f)->layers[l];
+    tf_acts a = f->acts;
+    if (!f->part) return a;
+    const tf_acts *kept = &saved_of(f)->layers[l];
+    a.qkv = kept->qkv, a.gu = kept->gu;
+    if (!l) a.x = kept->x;
+    return a;
+}
+
+static void copy(const forward *f, void *to, const void *from, size_t row_bytes) {
+    kernels *k = f->t->base.k;
+    size_t skip = (size_t)f->from * row_bytes;
+    float *y = (float *)((uintptr_t)to + skip);
+    k->rows(k, y, NULL, (const float *)((uintptr_t)from + skip), NULL, NULL, f->to - f->from,
+            (int)(row_bytes / sizeof *y));
+}
+
+/* What is kept of a layer, from where it worked. */
+static void keep_rows(const forward *f, int l) {
+    const transformer *t = f->t;
+    tf_acts a = layer_acts(f, l), kept = saved_of(f)->layers[l];
+    size_t act = (size_t)t->base.k->act_bytes, d = (size_t)t->d * sizeof(float);
+    if (l) copy(f, kept.x, a.x, d);
+    copy(f, kept.x2, a.x2, d);
+    copy(f, kept.lse, a.lse, (size_t)t->H * sizeof(float));
+    copy(f, kept.o, a.o, (size_t)tf_q_width(t) * act);
+    if (a.raw) copy(f, kept.raw, a.raw, (size_t)(tf_q_width(t) + tf_kv_width(t)) * act);
 }
 
 static int inject(forward *f, err *e) {
@@ -195,7 +282,7 @@ static int inject(forward *f, err *e) {
     }
     k->put(k, f->vectors, host, n * d * sizeof *host);
     free(host);
-    k->rows(k, layer_acts(f, 0)->x, tf_index_at(t, f->inject), f->vectors, NULL, NULL, (int)n, t->d);
+    k->rows(k, layer_acts(f, 0).x, tf_index_at(t, f->inject), f->vectors, NULL, NULL, (int)n, t->d);
     return 0;
 }
 
@@ -204,22 +291,23 @@ static int embed(forward *f, err *e) {
     kernels *k = t->base.k;
     static const uint64_t none = UINT64_MAX;
     k->put(k, t->bad, &none, sizeof none);
-    k->embed(k, layer_acts(f, 0)->x, tf_index_at(t, f->ids), f->n, &t->embed, t->embed_scale);
+    k->embed(k, layer_acts(f, 0).x, tf_index_at(t, f->ids), f->n, &t->embed, t->embed_scale);
     return inject(f, e);
 }
 
 /* What decides the work of the layers besides contents: a graph's key. */
 typedef struct layers_key {
     const void *work, *index, *saved, *rope;
-    int n, n_spans, max_len, keep;
+    int n, n_spans, max_len, keep, from, to;
 } layers_key;
 
 static layers_key key_of(const forward *f) {
     layers_key key;
     memset(&key, 0, sizeof key); /* padding takes part in comparisons */
     key.work = f->tmp.h, key.index = f->t->index.data, key.rope = f->t->rope.data;
-    key.saved = layer_acts((forward *)f, 0)->x;
+    key.saved = f->q->keep ? saved_of(f)->room.data : NULL;
     key.n = f->n, key.n_spans = f->q->n_seqs, key.max_len = f->max_len, key.keep = f->q->keep;
+    key.from = f->from, key.to = f->to;
     return key;
 }
 
@@ -230,8 +318,10 @@ static int run_layers(forward *f, err *e) {
     int rc = tf_check_cancel(f->q->cancel, e);
     if (rc || k->graph_begin(k, &key, sizeof key)) return rc;
     for (int l = 0; l < t->L && !rc; l++) {
-        const float *x = l ? layer_acts(f, l - 1)->x2 : layer_acts(f, 0)->x;
-        tf_run_layer(t, l, &f->rows, layer_acts(f, l), &f->tmp, x, l ? f->tmp.y : NULL, NULL);
+        tf_acts a = layer_acts(f, l);
+        const float *x = l ? layer_acts(f, l - 1).x2 : a.x;
+        tf_run_layer(t, l, l == t->L - 1 ? &f->last : &f->rows, &a, &f->tmp, x, l ? f->tmp.y : NULL, NULL);
+        if (f->part) keep_rows(f, l);
         if (k->host) rc = tf_check_cancel(f->q->cancel, e); /* elsewhere the work is queued by now */
     }
     k->graph_end(k);
@@ -242,7 +332,7 @@ static void run_head(forward *f) {
     transformer *t = f->t;
     kernels *k = t->base.k;
     k_norm norm = tf_norm(t, f->p->n_unique, tf_head_affine(t));
-    norm.x = layer_acts(f, t->L - 1)->x2, norm.y = f->tmp.y, norm.gate = tf_mlp_affine(t, t->L - 1).gate;
+    norm.x = layer_acts(f, t->L - 1).x2, norm.y = f->tmp.y, norm.gate = tf_mlp_affine(t, t->L - 1).gate;
     norm.rows = tf_index_at(t, f->wanted), norm.sum = f->x_final, norm.h = f->head_x;
     norm.bad = t->bad, norm.stage = t->L;
     k->norm(k, &norm);

@@ -181,17 +181,21 @@ void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, con
     if (w->head_norm) norm_heads(t, w, r->n, a);
     k->rope(k, a->qkv, tf_qkv_width(t), r->pos, r->n, t->H + t->KV, t->hd, t->rope.data, t->rope_how);
     attend(t, r, a, keys);
-    k->linear(k, tmp->y, a->o, r->n, &w->o);
-    norm = tf_norm(t, r->n, tf_mlp_affine(t, l));
-    norm.x = a->x, norm.y = tmp->y, norm.sum = a->x2, norm.h = tmp->h;
+    int n = r->to - r->from;
+    size_t from = (size_t)r->from, d = (size_t)t->d;
+    k_act *out = k_act_at(k, tmp->y, from * d);
+    k->linear(k, out, k_act_at(k, a->o, from * (size_t)tf_q_width(t)), n, &w->o);
+    norm = tf_norm(t, n, tf_mlp_affine(t, l));
+    norm.x = a->x + from * d, norm.y = out, norm.sum = a->x2 + from * d, norm.h = tmp->h;
     norm.gate = tf_attn_affine(t, l).gate;
     k->norm(k, &norm);
-    k->linear(k, gu, tmp->h, r->n, &w->gu);
+    gu = k_act_at(k, gu, from * (size_t)tf_gu_width(t));
+    k->linear(k, gu, tmp->h, n, &w->gu);
     if (t->gelu)
-        k->gelu(k, tmp->m, gu, r->n, t->f);
+        k->gelu(k, tmp->m, gu, n, t->f);
     else
-        k->swiglu(k, tmp->m, gu, r->n, t->f);
-    k->linear(k, tmp->y, tmp->m, r->n, &w->down);
+        k->swiglu(k, tmp->m, gu, n, t->f);
+    k->linear(k, out, tmp->m, n, &w->down);
 }
 
 void tf_logits(transformer *t, const k_act *h, float *logits, int n) {

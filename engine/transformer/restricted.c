@@ -223,7 +223,8 @@ static int run_chunk(restricted *r, double *out, err *e) {
                     .n_spans = r->to - r->from,
                     .max_q = r->most_rows,
                     .max_k = r->n_seq,
-                    .overlay = tf_index_at(t, r->overlay)};
+                    .overlay = tf_index_at(t, r->overlay),
+                    .to = r->rows};
     for (int l = 0; l < t->L; l++) {
         if ((rc = tf_check_cancel(r->q->cancel, e))) return rc;
         tf_run_layer(t, l, &rows, &r->acts, &r->tmp, l ? r->acts.x2 : r->acts.x, l ? r->tmp.y : NULL,

@@ -87,9 +87,12 @@ typedef struct tf_temp {
     k_act *h, *y, *m, *gu;
 } tf_temp;
 
-/* What a kept pass holds: sequence s has rows [first[s], first[s+1]). */
+/* What a kept pass holds: sequence s has rows [first[s], first[s+1]). Of every row: qkv, the first layer's x,
+ * and gu where it is kept; the rest, and in the last layer what follows attention, of rows [from, to) alone.
+ * Pointers are to where row 0 would be. */
 typedef struct tf_saved {
     int n_seqs, n_rows;
+    int from, to;
     int *first;
     tf_acts *layers;
     float *x_final; /* [unique rows of the pass][d] the last layer's output */
@@ -201,11 +204,12 @@ typedef struct tf_rows {
     const k_span *spans; /* device memory */
     int n_spans, max_q, max_k;
     const int *overlay; /* device memory, or NULL */
+    int from, to;       /* rows that go on after the attention; spans have no other queries */
 } tf_rows;
 
-/* Layer l: a->x from `x` + `y` (y NULL: a->x is filled already), then a->qkv, a->o, a->lse, a->x2; the MLP's
- * output, not yet added to x2, lands in tmp->y. Keys and values come from `keys`, NULL: the rows themselves.
- * Writes gate and up to a->gu, or tmp->gu when that is NULL. */
+/* Layer l: a->x from `x` + `y` (y NULL: a->x is filled already), then a->qkv, a->o, a->lse, a->x2 (the last
+ * three of rows [r->from, r->to)); the MLP's output, not yet added to x2, lands in tmp->y. Keys and values
+ * come from `keys`, NULL: the rows themselves. Writes gate and up to a->gu, or tmp->gu when that is NULL. */
 void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, const tf_temp *tmp,
                   const float *x, const k_act *y, const k_act *keys);
 

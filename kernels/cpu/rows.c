@@ -11,6 +11,7 @@ void cpu_rows(kernels *k, float *y, const int *dst, const float *x, const int *s
               int d) {
     (void)k;
     if (cpu_failed()) return;
+    PARALLEL_FOR(at(n, d) >= PARALLEL_MIN && !dst)
     for (int i = 0; i < n; i++) {
         float *to = y + at(dst ? dst[i] : i, d);
         const float *from = x + at(src ? src[i] : i, d);
