@@ -106,8 +106,8 @@ typedef struct forward_req {
     int n_inject;
     const row_ref *rows; /* logits are computed for these rows only */
     int n_rows;
-    bool keep;                 /* save what backward, restricted and attention need */
-    bool keep_asked;           /* with keep: a backward takes rows from the first to the last of `rows` only */
+    bool keep;       /* save what backward, restricted and attention need */
+    bool keep_asked; /* with keep: a backward takes rows from the first to the last of `rows` only */
     const atomic_bool *cancel; /* may be NULL; checked between layers -> ERR_CANCELLED */
 } forward_req;
 
