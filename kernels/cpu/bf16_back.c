@@ -21,7 +21,7 @@ enum {
     SUM_FLOATS = 1 << 15, /* of a tile */
     MOST_COLS = 8192,     /* of a tile */
     TASKS = 8,
-    SLICE_ROWS = 64
+    SLICE_ROWS = 192
 };
 
 typedef struct job {
@@ -136,10 +136,11 @@ CPU_TARGET_BF16 static void interleave(uint32_t *out, const block *b, int c, int
                                          38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
     __mmask32 m = (__mmask32)cpu_lanes(cols - c) | (__mmask32)cpu_lanes(cols - c - 16) << 16;
-    const bf16 *w = b->w + c;
-    for (int r = 0; r < b->rows; r += 2, w += 2 * b->ld, out += GROUP) {
-        __builtin_prefetch(w + AHEAD, 0, 2);
-        __builtin_prefetch(w + b->ld + AHEAD, 0, 2);
+    const bf16 *w = b->w + c, *next = w + AHEAD; /* then the next block's first columns */
+    if (c + AHEAD >= cols) next += (size_t)b->rows * b->ld - (size_t)cols;
+    for (int r = 0; r < b->rows; r += 2, w += 2 * b->ld, next += 2 * b->ld, out += GROUP) {
+        __builtin_prefetch(next, 0, 2);
+        __builtin_prefetch(next + b->ld, 0, 2);
         __m512i x = _mm512_maskz_loadu_epi16(m, w), y = _mm512_maskz_loadu_epi16(m, w + b->ld);
         _mm512_store_si512(out, _mm512_permutex2var_epi16(x, low, y));
         _mm512_store_si512(out + 16, _mm512_permutex2var_epi16(x, high, y));
