@@ -1,10 +1,10 @@
-/* bf16_narrow.c - weights as bfloat16: what widening (widen.c) and then rounding gives, bit for bit.
+/* narrow.c - weights as bfloat16: what widening (widen.c) and then rounding gives, bit for bit.
  *
  * The types that checkpoints mostly have are decoded with the wide vectors at once; the others take the two
  * steps. Products and differences are rounded one by one, as there. */
-#include "kernels/cpu/bf16.h"
+#include "kernels/cpu/product.h"
 
-#ifdef CPU_X86_BF16
+#ifdef CPU_X86
 #include <immintrin.h>
 
 typedef unsigned char byte;
@@ -126,7 +126,7 @@ void cpu_narrow_weight(bf16 *out, const k_matrix *w, int row, int first, int n) 
         memcpy(out, src, (size_t)n * sizeof *out);
         return;
     }
-#ifdef CPU_X86_BF16
+#ifdef CPU_X86
     if (narrow_fast(out, w, src, n)) return;
 #endif
     narrow_in_two_steps(out, w, row, first, n);

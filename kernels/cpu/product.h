@@ -1,26 +1,39 @@
-/* bf16.h - private to kernels/cpu: products with a weight whose operands are rounded to bfloat16.
+/* product.h - private to kernels/cpu: products with a weight by our own kernels, on wide vectors.
  *
- * Both operands are rounded to nearest even, products are summed in float32 by the processor's dot product of
- * pairs (AVX512-BF16), in an order that depends on the shapes alone: never on the number of threads. Elements
- * too small for a normal bfloat16 count as zero, as the instruction has them.
+ * There are two kinds. In float32 operands are taken as they are. Of the other kind both operands are rounded
+ * to bfloat16, to nearest even, and pairs of products are summed in float32 by the processor's dot product
+ * (AVX512-BF16), where elements too small for a normal bfloat16 count as zero. Either way a row of the result
+ * is summed in an order that depends on the weight's shape alone: neither on the number of threads nor on the
+ * other rows.
  *
- * Where the processor has no such instruction the same operands go through float32 products, which differ by
- * their order of summation. */
-#ifndef TABES_KERNELS_CPU_BF16_H
-#define TABES_KERNELS_CPU_BF16_H
+ * What is packed for the inner loops comes in units of 32 bits: a float32, or a pair of bfloat16 that are
+ * neighbours in the sum.
+ *
+ * Where the processor lacks the instructions, operands, rounded if need be, go through oneDNN's float32
+ * product (linear.c). */
+#ifndef TABES_KERNELS_CPU_PRODUCT_H
+#define TABES_KERNELS_CPU_PRODUCT_H
 
 #include "kernels/blocks.h"
 #include "kernels/cpu/cpu.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define CPU_X86_BF16    1
+#define CPU_X86         1
+#define CPU_TARGET_512  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #define CPU_TARGET_BF16 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #endif
 
 typedef uint16_t bf16; /* its bits */
 
-/* Whether the processor has the instructions and nobody asked to do without (kernels_allow_bf16). */
+/* Whether the processor has the instructions and nobody asked to do without (kernels_allow_wide): AVX-512,
+ * and that with products of bfloat16. */
+bool cpu_has_512(void);
 bool cpu_has_bf16(void);
+
+/* Whether products of a kind (rounded or float32) are our own here. */
+static inline bool cpu_multiplies(bool rounded) {
+    return rounded ? cpu_has_bf16() : cpu_has_512();
+}
 
 /* out = x rounded, n elements. */
 void cpu_round_bf16(bf16 *out, const float *x, size_t n);
@@ -42,17 +55,14 @@ static inline const char *cpu_weight_at(const k_weight *w, int row, int rows, in
 }
 
 /* y[n][w.rows] = scale·x Wᵀ + bias. */
-void cpu_bf16_product(float *y, const float *x, int n, const k_weight *w, float scale);
+void cpu_wide_product(float *y, const float *x, int n, const k_weight *w, float scale, bool rounded);
 
 /* dx[n][w.cols] = dy W over rows [first, first+rows) of W, added to dx unless first is 0; rows of dy are ldy
  * apart. */
-void cpu_bf16_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows);
+void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows,
+                   bool rounded);
 
-/* The same two in float32 from rounded operands. */
-void cpu_rounded_product(float *y, const float *x, int n, const k_weight *w, float scale);
-void cpu_rounded_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows);
-
-#ifdef CPU_X86_BF16
+#ifdef CPU_X86
 /* Reading a weight takes about as long as multiplying it by 16 tokens. */
 static inline bool cpu_worth_threads(int n, int rows, int cols) {
     return ((double)n + 16) * rows * cols >= PARALLEL_MIN_MADDS;
