@@ -451,8 +451,7 @@ int cli_fill_policies(cli_args *a, const model_tuning *tuning, err *e) {
         if (taken) continue;
         /* Every option here belongs to some policy, so one set of flags may serve a comparison of several. */
         if (tuning && !a->quiet) {
-            fprintf(stderr, "tabes: note: --%s is not used by policy %s\n", s->name,
-                    a->policies[0].policy->name);
+            cli_note("note: --%s is not used by policy %s", s->name, a->policies[0].policy->name);
         }
     }
     return 0;

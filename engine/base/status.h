@@ -45,8 +45,8 @@ typedef struct err {
 /* Short text of a code ("bad format"). Never NULL. */
 const char *status_text(int code);
 
-/* Fill `e` (which may be NULL) with the code and a formatted line; control bytes that could
- * reach a terminal are replaced by '?'. Returns `code`, so that `return err_set(...)` reads well. */
+/* Fill `e` (which may be NULL) with the code and a formatted line; what could steer a terminal and bytes that
+ * are not UTF-8 are replaced by '?' (utf8_tame). Returns `code`, so that `return err_set(...)` reads well. */
 int err_set(err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Put "context: " in front of the message already in `e`. Returns e->code (or -1 if e is NULL). */
