@@ -286,7 +286,7 @@ static int unknown_option(const option_table *t, const char *arg) {
 static void add_all_policies(cli_args *a) {
     a->n_policies = 0;
     a->all_policies = true;
-    for (int i = 0; policies[i] && i < CLI_MAX_POLICIES; i++)
+    for (int i = 0; i < CLI_MAX_POLICIES && policies[i]; i++)
         a->policies[a->n_policies++].policy = policies[i];
 }
 

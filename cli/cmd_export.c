@@ -84,7 +84,8 @@ static int read_cast(request *q, int n_files) {
         return cli_usage_error(&cmd_export, "expected one or two FILE, got %d", n_files);
     if (q->at || q->color)
         return cli_usage_error(&cmd_export, "--%s is not used by cast", q->at ? "at" : "color");
-    if (q->size && (sscanf(q->size, "%dx%d%c", &q->cast.cols, &q->cast.rows, &end) != 2 ||
+    /* Four digits cannot overflow. NOLINTNEXTLINE(cert-err34-c) */
+    if (q->size && (sscanf(q->size, "%4dx%4d%c", &q->cast.cols, &q->cast.rows, &end) != 2 ||
                     q->cast.cols < 80 || q->cast.rows < 24 || q->cast.cols > 1000 || q->cast.rows > 1000))
         return cli_usage_error(&cmd_export, "--size \"%s\", expected WxH from 80x24 to 1000x1000", q->size);
     if (q->speed) rc = cli_parse_real(q->speed, "--speed", 0.01, 100, &q->cast.states_per_second, &e);

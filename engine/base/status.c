@@ -20,7 +20,7 @@ const char *status_text(int code) {
     }
 }
 
-int err_set(err *e, int code, const char *fmt, ...) {
+int(err_set)(err *e, int code, const char *fmt, ...) {
     if (!e) return code;
     va_list ap;
     va_start(ap, fmt);
@@ -31,7 +31,7 @@ int err_set(err *e, int code, const char *fmt, ...) {
     return code;
 }
 
-int err_prefix(err *e, const char *fmt, ...) {
+int(err_prefix)(err *e, const char *fmt, ...) {
     if (!e) return ERR_BAD_ARGUMENT;
     char head[sizeof e->msg], joined[2 * sizeof e->msg + 2];
     va_list ap;
