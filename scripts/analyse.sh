@@ -31,8 +31,9 @@ sys.exit(1 if p.returncode or found else 0)
 PY
 }
 
+# With checked calls on, clang sees macros of the names that banned.h forbids.
 one_tidy() { # one_tidy CHECKS FILE: one file a run, because va_lists of one confuse version 14 in the next
-    out=$(clang-tidy-14 --quiet -p "$build" --checks="$1" --extra-arg=-DTABES_ANALYSIS --extra-arg=-Wno-unused-value \
+    out=$(clang-tidy-14 --quiet -p "$build" --checks="$1" --extra-arg=-DTABES_ANALYSIS --extra-arg=-Wno-unused-value --extra-arg=-U_FORTIFY_SOURCE \
         "$2" 2>/dev/null) || { printf '%s\n' "$out"; exit 1; }
 }
 
