@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/doc.h"
+#include "engine/base/utf8.h"
+
 atomic_bool cli_cancelled;
 
 /* Messages ------------------------------------------------------------ */
@@ -44,11 +47,33 @@ int cli_usage_error(const command *c, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    for (char *s = line; *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
-    }
+    utf8_tame(line);
     fprintf(stderr, "tabes %s: %s (see tabes %s --help)\n", c->name, line, c->name);
     return EXIT_USAGE;
+}
+
+/* A message may be longer than an err's: a path is shown whole. */
+void cli_note(const char *fmt, ...) {
+    char line[8192];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    utf8_tame(line);
+    fprintf(stderr, "tabes: %s\n", line);
+}
+
+void cli_print(const char *fmt, ...) {
+    strbuf clean;
+    char line[8192];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    strbuf_init(&clean, 4 * sizeof line);
+    text_clean(&clean, line, strlen(line), true);
+    fwrite(clean.data, 1, clean.len, stdout); /* main reports a failed write */
+    strbuf_release(&clean);
 }
 
 int cli_finish(int code) {

@@ -32,6 +32,11 @@ int cli_report_input(const err *e);
 int cli_usage_error(const command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int cli_help(const command *c);
 
+/* One more line on stderr behind "tabes: ", and text on stdout. What files say, their names included, goes
+ * through these: what steers a terminal is replaced. */
+void cli_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void cli_print(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 /* Text in lines of at most 100 columns, each after `indent` blanks. */
 void cli_print_wrapped(const char *text, int indent);
 

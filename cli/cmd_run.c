@@ -185,7 +185,7 @@ static int all_steps(run *r, err *e) {
      * complete. */
     if ((rc == ERR_CANCELLED || rc == ERR_NO_MEMORY || rc == ERR_NO_DEVICE) && r->rec) {
         err late = {0};
-        if (recorder_finish(r->rec, &r->traj, &late)) fprintf(stderr, "tabes: %s\n", late.msg);
+        if (recorder_finish(r->rec, &r->traj, &late)) cli_note("%s", late.msg);
     }
     return rc;
 }

@@ -1,6 +1,7 @@
 /* cmd_tokenize.c - text to token ids and back. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/doc.h"
@@ -145,6 +146,17 @@ static int encode_lines(const source *s, bool special, err *e) {
     return rc;
 }
 
+/* Into a file or a pipe the bytes go as they are: a tokenizer's round trip must be exact. */
+static void print_decoded(const strbuf *text) {
+    strbuf clean;
+    strbuf_init(&clean, SIZE_MAX / 4);
+    if (isatty(STDOUT_FILENO)) text_clean(&clean, text->data, text->len, true);
+    const strbuf *out = isatty(STDOUT_FILENO) ? &clean : text;
+    fwrite(out->data, 1, out->len, stdout); /* main reports a failed write */
+    putchar('\n');
+    strbuf_release(&clean);
+}
+
 static int decode(const cli_args *a, const source *s, const char *list, err *e) {
     int32_t *ids;
     int n;
@@ -161,8 +173,7 @@ static int decode(const cli_args *a, const source *s, const char *list, err *e) 
         doc_end(&j);
         rc = doc_print(&j, e);
     } else {
-        fwrite(text.data, 1, text.len, stdout);
-        putchar('\n');
+        print_decoded(&text);
     }
     strbuf_release(&text);
     free(ids);

@@ -58,7 +58,7 @@ static int open_on_device(const cli_args *a, model *m, const char *path, err *e)
     upload_end(&u);
     if (rc) return rc;
     const char *note = denoiser_get_info(m->d)->device_note;
-    if (note[0] && !a->quiet) fprintf(stderr, "tabes: note: %s\n", note);
+    if (note[0] && !a->quiet) cli_note("note: %s", note);
     return 0;
 }
 

@@ -197,7 +197,7 @@ static int judge_text(const decoder *w, const example *x, const strbuf *made, ui
     int rc = tokenizer_encode(w->judge->tok, x->prompt, strlen(x->prompt), mask, true, &head, &n_head, e);
     if (!rc) rc = tokenizer_encode(w->judge->tok, made->data, made->len, mask, false, &tail, &n_tail, e);
     int max = denoiser_get_info(w->judge_d)->max_len, n = n_head + n_tail < max ? n_head + n_tail : max;
-    if (!rc && !(all = mem_new((size_t)(n_head + n_tail), sizeof *all)))
+    if (!rc && !(all = mem_new((size_t)n_head + (size_t)n_tail, sizeof *all)))
         rc = err_set(e, ERR_NO_MEMORY, "out of memory for a text of %d tokens", n);
     if (!rc) {
         memcpy(all, head, (size_t)n_head * sizeof *all);

@@ -53,6 +53,7 @@ static int open_fd(recorder **out, int fd, const char *path, const traj_header *
     recorder *r = mem_new(1, sizeof *r);
     json_out o = {0};
     int rc = 0;
+    *out = NULL; /* whatever comes, the caller closes it */
     if (!r) {
         close(fd);
         return err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);

@@ -86,8 +86,8 @@ static char **complete(const char *word, int start, int end) {
         while (k < common && found[i][k] == found[0][k]) k++;
         common = k;
         if (out) out[n == 1 ? 0 : i + 1] = found[i];
-        if (!out) free(found[i]);
     }
+    for (int i = 0; !out && i < n; i++) free(found[i]);
     if (out && n > 1) out[0] = strndup(found[0], common);
     if (out && !out[0]) {
         for (int i = 0; i < n; i++) free(out[i + 1]);

@@ -1,5 +1,6 @@
 /* live.c - verbs that need a model: committing, policies, restart, cancelling, recording; and the worker's
  * answers. */
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
@@ -174,6 +175,7 @@ static unsigned change_policy(app *a, int by) {
     for (; policies[n]; n++) {
         if (policies[n] == a->panes[a->focus].policy) at = n;
     }
+    assert(n);
     return app_set_policy(a, policies[((at + by) % n + n) % n]);
 }
 

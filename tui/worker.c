@@ -22,6 +22,7 @@ static lane *lane_of(worker *w, int pane) {
 void worker_event_release(worker_event *ev) {
     record_unref(ev->rec);
     inspection_unref(ev->look);
+    /* The event is emptied, so it is not freed twice. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     free((void *)(uintptr_t)ev->head.start);
     *ev = (worker_event){0};
 }

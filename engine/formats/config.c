@@ -125,7 +125,7 @@ static int unexpected(const config *c, const char *key, const char *what, err *e
 }
 
 static bool read_whole(const cJSON *item, int64_t low, int64_t high, int *out) {
-    if (!cJSON_IsNumber(item)) return false;
+    if (!item || !cJSON_IsNumber(item)) return false;
     double v = item->valuedouble;
     if (!(v >= (double)low && v <= (double)high)) return false;
     int64_t i = (int64_t)v;
@@ -147,7 +147,7 @@ int config_int_opt(const config *c, const char *key, int64_t low, int64_t high, 
 
 int config_real(const config *c, const char *key, double low, double high, double *out, err *e) {
     const cJSON *item = find(c, key);
-    if (cJSON_IsNumber(item) && item->valuedouble >= low && item->valuedouble <= high) {
+    if (item && cJSON_IsNumber(item) && item->valuedouble >= low && item->valuedouble <= high) {
         *out = item->valuedouble;
         return 0;
     }

@@ -186,7 +186,7 @@ static int add_merge(loader *l, const cJSON *item, int32_t rank) {
     char *joined = mem_new(n_left + n_right, 1);
     if (!joined) return no_memory(l);
     memcpy(joined, left, n_left);
-    memcpy(joined + n_left, right, n_right);
+    memcpy(joined + n_left, right, n_right); /* NOLINT(bugprone-not-null-terminated-result): counted */
     merge_slot m = {.left = vocab_map_find(&t->vocab, left, n_left),
                     .right = vocab_map_find(&t->vocab, right, n_right),
                     .rank = rank,
@@ -389,7 +389,7 @@ static int read_pre_tokenizer(loader *l, const cJSON *p, int depth) {
 static int append_ids(loader *l, int32_t **list, int *n, const cJSON *ids) {
     int more = cJSON_GetArraySize(ids);
     if (more > 64 || *n + more > 64) return bad(l, "post_processor", "more than 64 special tokens");
-    int32_t *grown = mem_new((size_t)(*n + more), sizeof *grown);
+    int32_t *grown = mem_new((size_t)*n + (size_t)more, sizeof *grown);
     if (!grown) return no_memory(l);
     if (*n) memcpy(grown, *list, (size_t)*n * sizeof *grown);
     free(*list);

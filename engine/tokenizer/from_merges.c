@@ -131,7 +131,7 @@ static int read_added(cJSON *root, const kind *k, const cJSON *settings, const c
     int rc = add_decoded(added, get(settings, "added_tokens_decoder"), dir, e);
     if (!rc) rc = add_listed(added, dir, e);
     const cJSON *id = k->special ? get(get(get(root, "model"), "vocab"), k->special) : NULL;
-    if (rc || !cJSON_IsNumber(id) || has_content(added, k->special)) return rc;
+    if (rc || !id || !cJSON_IsNumber(id) || has_content(added, k->special)) return rc;
     if (!(id->valuedouble >= 0 && id->valuedouble <= TOKENIZER_MAX_ID))
         return 0; /* refused with the vocabulary */
     cJSON *entry = tokenizer_added(k->special, (int32_t)id->valuedouble, true, false);
