@@ -128,5 +128,6 @@ int json_put_object(strbuf *b, const cJSON *obj, const char *extra, err *e) {
     }
     strbuf_putc(b, '}');
     cJSON_free(text);
+    if (b->no_memory) return err_set(e, ERR_NO_MEMORY, "out of memory while writing JSON");
     return b->failed ? err_set(e, ERR_NO_MEMORY, "a line of more than %zu bytes", b->max) : 0;
 }

@@ -83,6 +83,7 @@ static void put_header(strbuf *out, const app *a, const cast_opts *c) {
     for (const char *s = title.data; *s; s++) put_byte(out, (unsigned char)*s);
     strbuf_puts(out, "\", \"env\": {\"TERM\": \"xterm-256color\"}}\n");
     strbuf_puts(out, "[0.000, \"o\", \"\\u001b[?25l\\u001b[2J\"]\n");
+    strbuf_share_fault(out, &title);
     strbuf_release(&title);
 }
 
@@ -114,7 +115,7 @@ int tui_cast(const tui_opts *o, const cast_opts *c, strbuf *out, err *e) {
         put_header(out, &a, c);
         rc = put_states(out, &a, &g, c, e);
     }
-    if (!rc && out->failed) rc = err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
+    if (!rc && out->failed) rc = strbuf_fault(out, "export", e);
     cells_release(&g);
     app_close(&a);
     return rc;
