@@ -930,6 +930,17 @@ static void test_write_errors(void **state) {
     recorder_close(w);
     recorder_close(NULL);
     record_unref(bad);
+    /* While one records to a file, nobody else empties or replaces it. */
+    recorder *other = NULL;
+    char claimed[128];
+    snprintf(claimed, sizeof claimed, "%s", in_dir("claimed.jsonl"));
+    CHECK(recorder_open(&w, claimed, &t.head, t.texts, &e) == 0 && recorder_step(w, t.records[0], &e) == 0);
+    CHECK(recorder_open(&other, claimed, &t.head, t.texts, &e) == ERR_BAD_ARGUMENT && !other &&
+          strstr(e.msg, "claimed.jsonl: another run is recording to it"));
+    CHECK(replay_save(&t, claimed, &e) == ERR_BAD_ARGUMENT && strstr(e.msg, "another run"));
+    CHECK(recorder_step(w, t.records[1], &e) == 0);
+    recorder_close(w);
+    CHECK(replay_save(&t, claimed, &e) == 0);
     replay *r = load(path);
     CHECK(r->truncated && r->traj.n_records == 1 && strstr(r->note, "no closing line; 1 step is kept"));
     /* Saving over an existing file replaces it whole and leaves no temporary. */
