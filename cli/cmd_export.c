@@ -1,8 +1,8 @@
 /* cmd_export.c - `tabes export FILE [FILE] --to FORMAT`: a recording for other programs and for readers. */
-#include <errno.h>
 #include <string.h>
 
 #include "cli/args.h"
+#include "engine/base/outfile.h"
 #include "replay/replay.h"
 #include "tui/cast.h"
 
@@ -47,20 +47,6 @@ typedef struct request {
     export_opts opts;
     cast_opts cast;
 } request;
-
-static int write_out(const strbuf *text, const char *path) {
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(text->data, 1, text->len, f) == text->len;
-    int why = errno;
-    if (f && fclose(f) && ok) {
-        ok = false;
-        why = errno;
-    }
-    if (ok) return EXIT_OK;
-    err e = {0};
-    err_set(&e, ERR_IO, "%s: %s", path, strerror(why));
-    return cli_report(&e);
-}
 
 static const char *format_names(char *buf, size_t size) {
     size_t used = 0;
@@ -132,7 +118,7 @@ static int export_to(const request *q, replay *const *files, int n) {
     if (make(q, files, n, &text, &e)) {
         rc = cli_report(&e);
     } else if (q->path) {
-        rc = write_out(&text, q->path);
+        rc = outfile_write(q->path, &text, &e) ? cli_report(&e) : EXIT_OK;
     } else {
         fwrite(text.data, 1, text.len, stdout);
         rc = cli_finish(EXIT_OK);
