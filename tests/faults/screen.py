@@ -39,6 +39,14 @@ class Screen:
             if self.p.poll() is not None and not ready:
                 break
 
+    def drain(self):
+        """What is left in the terminal when it has ended."""
+        try:
+            while chunk := os.read(self.master, 1 << 16):
+                self.drawn += chunk
+        except OSError:
+            pass
+
     def wait_drawn(self, what, seconds=20):
         until = time.monotonic() + seconds
         while what not in self.drawn and self.p.poll() is None and time.monotonic() < until:
@@ -73,10 +81,10 @@ class Screen:
         code = self.p.poll()
         if code is None:
             self.p.kill()
-        self.pump(0.05)
+        self.p.wait()
+        self.drain()
         said = self.p.stderr.read().decode("utf-8", "replace")
         self.p.stderr.close()
-        self.p.wait()
         return code, said
 
     def restored(self):
@@ -84,7 +92,11 @@ class Screen:
         on, off = self.drawn.rfind(b"\033[?1049h"), self.drawn.rfind(b"\033[?1049l")
         hidden, shown = self.drawn.rfind(b"\033[?25l"), max(self.drawn.rfind(b"\033[?25h"), self.drawn.rfind(b"\033[34h\033[?25h"),
                                                            self.drawn.rfind(b"\033[?12l\033[?25h"))
-        return termios.tcgetattr(self.slave) == self.before and on <= off and hidden <= shown
+        wrong = ["modes"] * (termios.tcgetattr(self.slave) != self.before) + ["screen"] * (on > off) + \
+            ["cursor"] * (hidden > shown)
+        if wrong:
+            print(f"not restored: {wrong}, the end of what was drawn: {self.drawn[-200:]!r}", flush=True)
+        return not wrong
 
     def vanish(self):
         os.close(self.master)

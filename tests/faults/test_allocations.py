@@ -51,7 +51,6 @@ CASES = [
     Case("commands", ["open", "-m", LLADA, *SMALL[:2], "--exec",
                       "step; step; position 1; remask; undo; redo; step; note hello; branch x; write @/w.jsonl"], None, "w.jsonl"),
     Case("lessons", ["lesson", "--list"]),
-    Case("themes", ["themes"]),
 ]
 
 
