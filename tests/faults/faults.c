@@ -9,7 +9,7 @@
  * number of the first one of every different place, a place being the innermost callers FAULT_SAY=1      says
  * on standard error which call failed FAULT_SHORT=N    a write to a regular file takes at most N bytes at a
  * time FAULT_DISK=N     writes to regular files fail, as on a full disk, after N bytes FAULT_SYNC=1     what
- * is to be flushed to the disk does not get there FAULT_HEAP=F     appends to F, four times a second, how
+ * is to be flushed to the disk does not get there FAULT_HEAP=F     appends to F, twenty times a second, how
  * many bytes are allocated, by whomever
  */
 #include <cjson/cJSON.h>
@@ -187,7 +187,7 @@ static void *watch_heap(void *path) {
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     while (fd >= 0) {
         dprintf(fd, "%zu\n", allocated());
-        nanosleep(&(struct timespec){.tv_nsec = 250000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     }
     return NULL;
 }
