@@ -32,7 +32,7 @@ def usable(c, path, what):
 def recordings(c, folder, want):
     size = os.path.getsize(f"{folder}/want.jsonl")
     # Times have more digits or fewer, so not quite up to its size.
-    for n in sorted({0, 1, 100, *range(size // 9, size, size // 9), size - 100}):
+    for n in sorted({0, 1, 100, *range(size // 9, size - 200, size // 9), size - 200}):
         for how, arguments in (("FAULT_DISK", {"env": {"FAULT_DISK": str(n)}}), ("limit", {"before": limit_files(n)})):
             path, what = f"{folder}/full.jsonl", f"recording, {how} {n} of {size}"
             end = run([*RUN, path], **arguments)
@@ -54,7 +54,7 @@ def saved(c, folder):
     c.check(run(command).code == 0, "the workbench writes")
     with open(f"{folder}/saved.jsonl", "rb") as f:
         before = f.read()
-    for env in ({"FAULT_DISK": "0"}, {"FAULT_DISK": "700"}, {"FAULT_DISK": str(len(before) - 1)}, {"FAULT_SYNC": "1"}):
+    for env in ({"FAULT_DISK": "0"}, {"FAULT_DISK": "700"}, {"FAULT_DISK": str(len(before) - 200)}, {"FAULT_SYNC": "1"}):
         end = run(command, env)
         c.check(said_once(end), f"write with {env}: {end}")
         with open(f"{folder}/saved.jsonl", "rb") as f:
