@@ -20,9 +20,8 @@ static int write_line(int fd, json_out *o, cJSON *root, const char *path, err *e
     strbuf line;
     strbuf_init(&line, MAX_LINE);
     int rc = json_out_check(o, path, e);
-    if (!rc) rc = json_put_object(&line, root, NULL, e);
+    if (!rc) rc = json_put_line(&line, root, NULL, e);
     cJSON_Delete(root);
-    strbuf_putc(&line, '\n');
     for (size_t done = 0; done < line.len && !rc;) {
         ssize_t n = write(fd, line.data + done, line.len - done);
         if (n > 0) done += (size_t)n;

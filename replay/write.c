@@ -30,10 +30,9 @@ struct recorder {
 static int put_line(recorder *r, const json_out *o, cJSON *root, const char *extra, err *e) {
     int rc = json_out_check(o, r->path, e);
     strbuf_clear(&r->line);
-    if (!rc) rc = json_put_object(&r->line, root, extra, e);
+    if (!rc) rc = json_put_line(&r->line, root, extra, e);
     cJSON_Delete(root);
     if (rc) return rc;
-    strbuf_putc(&r->line, '\n');
     size_t done = 0;
     while (done < r->line.len && !rc) {
         ssize_t n = write(r->fd, r->line.data + done, r->line.len - done);

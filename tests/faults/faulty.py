@@ -50,10 +50,16 @@ def said_once(end):
 
 
 def whole_lines(path):
-    """The lines of a file that are whole, and whether there was a torn one behind them."""
+    """The lines of a file that are whole, and whether there was a torn one among or behind them."""
     with open(path, "rb") as f:
         parts = f.read().split(b"\n")
-    return [json.loads(x) for x in parts[:-1]], parts[-1] != b""
+    lines = []
+    for x in parts[:-1]:
+        try:
+            lines.append(json.loads(x))
+        except ValueError:
+            return lines, True
+    return lines, parts[-1] != b""
 
 
 def timeless(x):

@@ -57,7 +57,7 @@ CASES = [
 def contents(path):
     """Of a file that is whole; a recording without its times."""
     if path.endswith(".jsonl"):
-        return timeless(whole_lines(path)[0])
+        return timeless(whole_lines(path))
     with open(path, "rb") as f:
         return f.read()
 
