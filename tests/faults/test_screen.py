@@ -81,8 +81,10 @@ def resizing(c, n, rng):
     s.resize(120, 40)
     s.settle()
     before = len(s.drawn)
-    s.send(b"\033r")
-    s.pump(0.3)
+    s.send(b"\033?")
+    until = time.monotonic() + 20
+    while len(s.drawn) == before and time.monotonic() < until:
+        s.pump(0.05)
     c.check(s.p.poll() is None and len(s.drawn) > before, f"after {n} resizes it answers")
     s.send(b"\033")
     s.pump(0.1)
