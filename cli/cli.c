@@ -73,11 +73,26 @@ void cli_print(const char *fmt, ...) {
     strbuf_init(&clean, 4 * sizeof line);
     text_clean(&clean, line, strlen(line), true);
     fwrite(clean.data, 1, clean.len, stdout); /* main reports a failed write */
+    cli_check_shown(&clean);
     strbuf_release(&clean);
 }
 
+static bool shown_in_part;
+
+void cli_check_shown(const strbuf *text) {
+    shown_in_part |= text->failed;
+}
+
 int cli_finish(int code) {
+    if (shown_in_part && code == EXIT_OK) {
+        fflush(stdout);
+        fputs("tabes: out of memory: what was printed is not complete\n", stderr);
+        return EXIT_FAILED;
+    }
+    static bool said; /* a command may finish itself before main does */
     if (!fflush(stdout) && !ferror(stdout)) return code;
+    if (said) return EXIT_FAILED;
+    said = true;
     fprintf(stderr, "tabes: standard output: %s\n", strerror(errno));
     return EXIT_FAILED;
 }

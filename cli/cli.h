@@ -48,7 +48,11 @@ extern const command *const cli_commands[];
 extern atomic_bool cli_cancelled;
 void cli_catch_signals(void);
 
-/* Flushes stdout; a failed write (full disk) is reported. Returns `code`, or 1 when writing failed. */
+/* A text that is printed met a failed allocation: cli_finish will say that not all was printed. */
+void cli_check_shown(const strbuf *text);
+
+/* Flushes stdout; a failed write (full disk) is reported, and so is a text that could not be made. Returns
+ * `code`, or 1 for those. */
 int cli_finish(int code);
 
 /* Options that several commands share: -m, -p, --prompt-file, --prompt-tokens, --length, --seed, --threads,

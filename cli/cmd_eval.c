@@ -198,6 +198,7 @@ static void print_chart(const summary *s) {
     strbuf_init(&text, SIZE_MAX / 4);
     plot_text(s, 64, 17, &text);
     if (text.len) printf("\naccuracy\n%s", text.data);
+    cli_check_shown(&text);
     strbuf_release(&text);
 }
 

@@ -1,10 +1,10 @@
 /* cmd_export.c - `tabes export FILE [FILE] --to FORMAT`: a recording for other programs and for readers. */
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/doc.h"
+#include "engine/base/outfile.h"
 #include "replay/replay.h"
 #include "tui/cast.h"
 
@@ -49,20 +49,6 @@ typedef struct request {
     export_opts opts;
     cast_opts cast;
 } request;
-
-static int write_out(const strbuf *text, const char *path) {
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(text->data, 1, text->len, f) == text->len;
-    int why = errno;
-    if (f && fclose(f) && ok) {
-        ok = false;
-        why = errno;
-    }
-    if (ok) return EXIT_OK;
-    err e = {0};
-    err_set(&e, ERR_IO, "%s: %s", path, strerror(why));
-    return cli_report(&e);
-}
 
 static const char *format_names(char *buf, size_t size) {
     size_t used = 0;
@@ -134,6 +120,7 @@ static int print_out(const strbuf *text) {
     if (isatty(STDOUT_FILENO)) text_clean(&clean, text->data, text->len, true);
     const strbuf *out = isatty(STDOUT_FILENO) ? &clean : text;
     fwrite(out->data, 1, out->len, stdout);
+    cli_check_shown(&clean);
     strbuf_release(&clean);
     return cli_finish(EXIT_OK);
 }
@@ -146,7 +133,7 @@ static int export_to(const request *q, replay *const *files, int n) {
     if (make(q, files, n, &text, &e)) {
         rc = cli_report(&e);
     } else if (q->path) {
-        rc = write_out(&text, q->path);
+        rc = outfile_write(q->path, &text, &e) ? cli_report(&e) : EXIT_OK;
     } else {
         rc = print_out(&text);
     }

@@ -143,6 +143,7 @@ static void print_id(const model *m, const char *name, int32_t id) {
     if (text) text_clean(&clean, text, len, false);
     print_row(name);
     printf("%d%s%s\n", (int)id, text ? "  " : "", clean.data);
+    cli_check_shown(&clean);
     strbuf_release(&clean);
 }
 

@@ -58,6 +58,7 @@ static void print_pieces(token_texts texts, const int32_t *ids, int n) {
         doc_init(&quoted);
         if (s) doc_bytes(&quoted, NULL, s, len);
         printf("%8d %8d  %s%s\n", i, (int)ids[i], s ? quoted.text.data : "?", special ? "  special" : "");
+        cli_check_shown(&quoted.text);
         doc_release(&quoted);
     }
 }
@@ -108,7 +109,8 @@ static int encode(const cli_args *a, const source *s, bool special, err *e) {
         rc = cli_read_text("-", &text, e);
         if (rc) return rc;
     }
-    rc = tokenizer_encode(s->tok, text.data, text.len, s->mask_id, special, &ids, &n, e);
+    rc = text.failed ? strbuf_fault(&text, "the text", e)
+                     : tokenizer_encode(s->tok, text.data, text.len, s->mask_id, special, &ids, &n, e);
     strbuf_release(&text);
     if (rc) return rc;
     if (a->json) {
@@ -175,6 +177,7 @@ static int decode(const cli_args *a, const source *s, const char *list, err *e) 
     } else {
         print_decoded(&text);
     }
+    cli_check_shown(&text);
     strbuf_release(&text);
     free(ids);
     return rc;

@@ -97,6 +97,7 @@ int main(int argc, char **argv) {
     fill_standard_streams();
     let_idle_threads_sleep(argv);
     setlocale(LC_CTYPE, "");  /* wide characters for the screen; numbers stay in C notation */
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, which is reported */
     signal(SIGPIPE, SIG_DFL); /* a closed pipe ends the program quietly, whatever the parent ignored */
     if (argc < 2) return run_command(&cmd_open, argc, argv);
     const char *name = argv[1];

@@ -224,7 +224,9 @@ static int measure(const decoder *w, int item, const decoded *d, outcome *out, e
     strbuf_init(&clean, SIZE_MAX / 4);
     tokenizer_decode(w->m->tok, d->tokens + from, to - from, false, &made);
     data_utf8(&clean, made.data, made.len);
-    rc = judge_text(w, &w->plan->examples.items[x], &clean, seed, &out->judge, e);
+    strbuf_share_fault(&clean, &made);
+    rc = clean.failed ? strbuf_fault(&clean, "judge", e)
+                      : judge_text(w, &w->plan->examples.items[x], &clean, seed, &out->judge, e);
     strbuf_release(&made);
     strbuf_release(&clean);
     return rc;
@@ -241,6 +243,7 @@ static int judge_answer(const decoder *w, int item, const decoded *d, outcome *o
     strbuf clean;
     strbuf_init(&clean, SIZE_MAX / 4);
     data_utf8(&clean, text.data, text.len);
+    strbuf_share_fault(&clean, &text);
     strbuf_release(&text);
     out->text = strbuf_take(&clean, NULL);
     if (!out->text) return err_set(e, ERR_NO_MEMORY, "out of memory for a text");

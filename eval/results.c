@@ -15,6 +15,8 @@ enum { RESULTS_MAX_BYTES = 1 << 30 };
 struct results_file {
     int fd;
     char *path;
+    off_t good; /* bytes of whole lines */
+    bool broken;
 };
 
 /* Items by key, sorted. */
@@ -30,9 +32,14 @@ static int by_key(const void *a, const void *b) {
 static keyed *sorted_keys(const eval_plan *p) {
     int n = plan_items(p);
     keyed *k = mem_new((size_t)n, sizeof *k);
-    for (int i = 0; k && i < n; i++) {
-        plan_key(p, i, k[i].key);
+    bool ok = k;
+    for (int i = 0; ok && i < n; i++) {
+        ok = plan_key(p, i, k[i].key);
         k[i].item = i;
+    }
+    if (k && !ok) {
+        free(k);
+        k = NULL;
     }
     if (k) qsort(k, (size_t)n, sizeof *k, by_key);
     return k;
@@ -86,6 +93,7 @@ static int read_existing(results_file *f, const eval_plan *p, outcome *outcomes,
         rc = io_error(f->path, e);
     }
     text.len = whole;
+    f->good = (off_t)whole;
     if (!rc && (rc = take_all(&text, p, outcomes, found, e))) err_prefix(e, "%s", f->path);
     strbuf_release(&text);
     return rc;
@@ -112,17 +120,27 @@ int results_open(results_file **out, const char *path, const eval_plan *p, outco
     return 0;
 }
 
+/* What was written of a line is taken back; the lines of other workers must not end up behind it. */
+static int give_up(results_file *f, int why, err *e) {
+    f->broken = true;
+    int cut = ftruncate(f->fd, f->good); /* where it fails the last line is torn, as that of a killed run */
+    (void)cut;
+    return err_set(e, ERR_IO, "%s: %s", f->path, strerror(why));
+}
+
 /* One write call: a killed run leaves a whole line or a torn last one. */
 int results_append(results_file *f, const strbuf *line, err *e) {
     const char *at = line->data;
     size_t left = line->len;
+    if (f->broken) return err_set(e, ERR_IO, "%s: writing failed earlier", f->path);
     while (left > 0) {
         ssize_t n = write(f->fd, at, left);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return io_error(f->path, e);
+        if (n <= 0) return give_up(f, n < 0 ? errno : EIO, e);
         at += n;
         left -= (size_t)n;
     }
+    f->good += (off_t)line->len;
     return fdatasync(f->fd) && errno != EINVAL && errno != EROFS ? io_error(f->path, e) : 0;
 }
 

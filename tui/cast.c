@@ -79,6 +79,7 @@ static void put_title(strbuf *out, const app *a) {
         strbuf_printf(&title, "%s%s", i ? " beside " : "", pane_policy(app_pane(a, i)));
     utf8_tame(title.data);
     for (const char *s = title.data; *s; s++) put_byte(out, (unsigned char)*s);
+    strbuf_share_fault(out, &title);
     strbuf_release(&title);
 }
 
@@ -117,7 +118,7 @@ int tui_cast(const tui_opts *o, const cast_opts *c, strbuf *out, err *e) {
         put_header(out, &a, c);
         rc = put_states(out, &a, &g, c, e);
     }
-    if (!rc && out->failed) rc = err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
+    if (!rc && out->failed) rc = strbuf_fault(out, "export", e);
     cells_release(&g);
     app_close(&a);
     return rc;

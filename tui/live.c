@@ -35,6 +35,7 @@ static void on_opened(app *a, pane *p, worker_event *ev) {
     trajectory fresh;
     err e = {0};
     if (trajectory_init(&fresh, &ev->head, model_texts(a->model), &e)) {
+        snprintf(p->error, sizeof p->error, "%s", e.msg); /* whoever waits for the pane sees that */
         app_complain(a, "%s", e.msg);
         return;
     }
@@ -47,6 +48,7 @@ static void on_opened(app *a, pane *p, worker_event *ev) {
 
 static void on_proposed(app *a, pane *p, worker_event *ev) {
     p->busy = false;
+    if (!p->traj) return; /* there was no memory for it */
     trajectory_set_pending(&p->own, ev->rec);
     if (!ev->rec) {
         p->want = 0;

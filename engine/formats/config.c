@@ -43,11 +43,16 @@ int config_open(config **out, const char *path, err *e) {
 
 /* ---- metadata ---- */
 
-/* NULL for a list, and when memory is short. */
+/* Lists are read where they lie, and a text of that length is none of a configuration. */
+static bool is_item(const gguf_value *v) {
+    return v->kind == GGUF_BOOL || v->kind == GGUF_WHOLE || v->kind == GGUF_REAL ||
+           (v->kind == GGUF_TEXT && v->count <= CONFIG_MAX_BYTES);
+}
+
+/* NULL when memory is short. */
 static cJSON *item_of(const gguf_value *v) {
     if (v->kind == GGUF_BOOL) return cJSON_CreateBool(v->number > 0);
     if (v->kind == GGUF_WHOLE || v->kind == GGUF_REAL) return cJSON_CreateNumber(v->number);
-    if (v->kind != GGUF_TEXT || v->count > CONFIG_MAX_BYTES) return NULL;
     char *text = mem_new((size_t)v->count + 1, 1);
     if (!text) return NULL;
     if (v->count) memcpy(text, v->text, (size_t)v->count);
@@ -61,12 +66,14 @@ int config_from_gguf(config **out, const gguf *g, err *e) {
     config *c = config_new(gguf_path(g), e);
     if (!c) return ERR_NO_MEMORY;
     c->root = cJSON_CreateObject();
-    for (int i = 0; i < gguf_n_values(g) && c->root; i++) {
+    bool ok = c->root;
+    for (int i = 0; i < gguf_n_values(g) && ok; i++) {
         const gguf_value *v = gguf_value_at(g, i);
-        cJSON *item = item_of(v);
-        if (item && !cJSON_AddItemToObject(c->root, v->key, item)) cJSON_Delete(item);
+        cJSON *item = is_item(v) ? item_of(v) : NULL;
+        ok = !is_item(v) || cJSON_AddItemToObject(c->root, v->key, item);
+        if (!ok) cJSON_Delete(item);
     }
-    char *text = cJSON_PrintUnformatted(c->root);
+    char *text = ok ? cJSON_PrintUnformatted(c->root) : NULL;
     strbuf_init(&c->text, SIZE_MAX / 4);
     if (text) strbuf_puts(&c->text, text);
     cJSON_free(text);
