@@ -144,12 +144,33 @@ static void test_small_screen(void **state) {
     denoiser_close(&f->base);
 }
 
+/* Keys may come faster than frames: what they read is of the state shown, drawn or not. */
+static void test_no_frame_yet(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    model m = {.d = &f->base};
+    app a;
+    err e = {0};
+    open_app(&a, &m, NULL);
+    app_next_masked(&a, 1); /* from 0, the first one */
+    CHECK(a.cursor == 2);
+    MUST(app_search(&a, "H<100", &e), &e);
+    CHECK(a.find.count == 7 && a.cursor == 2);
+    app_last(&a, 7);
+    settle(&a);
+    app_search_next(&a, 1);
+    CHECK(!a.find.count && strstr(a.message, "no hit in state 7"));
+    app_next_masked(&a, 1);
+    CHECK(strstr(a.message, "no masked position"));
+    CHECK(app_close(&a));
+    denoiser_close(&f->base);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_shown),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_lost_device),
-        cmocka_unit_test(test_small_screen),
+        cmocka_unit_test(test_device_shown), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_lost_device),  cmocka_unit_test(test_small_screen),
+        cmocka_unit_test(test_no_frame_yet),
     };
     return finish("app", cmocka_run_group_tests(tests, NULL, NULL));
 }
