@@ -95,6 +95,16 @@ static void test_words(void **state) {
     CHECK(w.n == 0);
 }
 
+/* Comments alone queue nothing; there is no array then. */
+static void test_nothing_to_run(void **state) {
+    (void)state;
+    script s = {0};
+    err e = {0};
+    MUST(script_push(&s, "x", "# nothing\n \n", false, false, &e), &e);
+    CHECK(!script_waits(&s));
+    script_release(&s);
+}
+
 static void test_names(void **state) {
     (void)state;
     fake *f = fake_gpu_new();
@@ -348,6 +358,10 @@ static void test_line(void **state) {
     keys_press(&a, ':');
     keys_press(&a, 127);
     CHECK(!a.line.open);
+    for (const char *k = ":goto 1\r:\022g"; *k; k++) keys_press(&a, *k);
+    line_end(); /* in the middle of a search over what is let go of now */
+    CHECK(!a.line.open);
+    for (const char *k = ":\022g"; *k; k++) keys_press(&a, *k);
     line_end();
     CHECK(app_close(&a));
     denoiser_close(&f->base);
@@ -356,9 +370,11 @@ static void test_line(void **state) {
 int main(void) {
     setlocale(LC_CTYPE, "C.UTF-8");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_key), cmocka_unit_test(test_words),   cmocka_unit_test(test_names),
-        cmocka_unit_test(test_live),      cmocka_unit_test(test_queries), cmocka_unit_test(test_search),
-        cmocka_unit_test(test_notes),     cmocka_unit_test(test_scripts), cmocka_unit_test(test_line),
+        cmocka_unit_test(test_nothing_to_run), cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_words),          cmocka_unit_test(test_names),
+        cmocka_unit_test(test_live),           cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_search),         cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_scripts),        cmocka_unit_test(test_line),
     };
     return finish("command", cmocka_run_group_tests(tests, NULL, NULL));
 }
