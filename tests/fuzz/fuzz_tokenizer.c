@@ -52,12 +52,12 @@ static void in_gguf(const uint8_t *data, size_t n) {
 
 /* vocab.json, merges.txt, tokenizer_config.json and added_tokens.json, parted by separators. */
 static void merges_txt(const uint8_t *data, size_t n) {
-    static const char *const names[FUZZ_MAX_FILES] = {"vocab.json", "merges.txt", "tokenizer_config.json",
-                                                      "added_tokens.json"};
+    static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer_config.json",
+                                        "added_tokens.json"};
     static fuzz_directory d;
     const uint8_t *part = data, *rest = data;
     size_t left = n;
-    for (int i = 0; i < FUZZ_MAX_FILES; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n_part = fuzz_split(part, left, &rest, &left);
         fuzz_directory_fill(&d, names[i], part, n_part);
         part = rest;

@@ -20,7 +20,7 @@ typedef struct fuzz_file {
 
 void fuzz_file_fill(fuzz_file *f, const void *data, size_t n);
 
-enum { FUZZ_MAX_FILES = 4 };
+enum { FUZZ_MAX_FILES = 6 };
 
 typedef struct fuzz_directory {
     char path[4096];
