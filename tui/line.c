@@ -257,6 +257,14 @@ static int control_of(int key) {
     }
 }
 
+/* Beginnings of two-key sequences: one that ends an incremental search crashes readline 8.2 (Esc never gets
+ * there either), and what a quoted character or a search for one has allocated is lost when the line is given
+ * up in between.
+ */
+static bool waits_for_another(int key) {
+    return key == KEY_CTRL('x') || key == KEY_CTRL('v') || key == KEY_CTRL('q') || key == KEY_CTRL(']');
+}
+
 unsigned line_key(app *a, int key) {
     char bytes[4];
     rl.a = a;
@@ -268,9 +276,7 @@ unsigned line_key(app *a, int key) {
         give_up();
         return APP_REDRAW;
     }
-    /* A two-key sequence that ends an incremental search crashes readline 8.2 (Esc never gets there either),
-     * and control characters to be taken as they are have no use in a command. */
-    if (key == KEY_CTRL('x') || key == KEY_CTRL('v')) return APP_REDRAW;
+    if (waits_for_another(key)) return APP_REDRAW;
     if (key == KEY_CTRL('l')) return APP_REDRAW | APP_REPAINT;
     if (key == KEY_CTRL('d') && !a->line.text[0]) return APP_REDRAW;
     if (!key || strlen(a->line.text) + sizeof bytes >= sizeof a->line.text) {

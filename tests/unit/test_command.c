@@ -348,7 +348,8 @@ static void test_line(void **state) {
     draw(&a, &screen);
     CHECK(!strstr(screen.data, "\xE2\x80\xAE") && !strstr(screen.data, "\xC2\x9B"));
     strbuf_release(&screen);
-    for (const char *k = "\025\022\030N\022go\030\025"; *k; k++) keys_press(&a, *k); /* searches cut short */
+    for (const char *k = "\025\022\030N\022go\030\025\021"; *k; k++)
+        keys_press(&a, *k); /* searches cut short */
     keys_press(&a, KEY_ESC);
     keys_press(&a, ':');
     for (int i = 0; i < 3 * LINE_MAX_BYTES; i++) keys_press(&a, 'x');
@@ -361,7 +362,7 @@ static void test_line(void **state) {
     for (const char *k = ":goto 1\r:\022g"; *k; k++) keys_press(&a, *k);
     line_end(); /* in the middle of a search over what is let go of now */
     CHECK(!a.line.open);
-    for (const char *k = ":\022g"; *k; k++) keys_press(&a, *k);
+    for (const char *k = ":\035\033:\021\033:\022g"; *k; k++) keys_press(&a, *k);
     line_end();
     CHECK(app_close(&a));
     denoiser_close(&f->base);
