@@ -16,8 +16,8 @@ run_one() {
     case $2 in
     gguf | checkpoint) dict=gguf ;;
     safetensors | config | tokenizer | tasks | trajectory | view | verify) dict=json ;;
-    commands) dict=commands max=500 ;;
-    terminal) dict=keys max=120 ;;
+    commands) dict=commands max=200 ;;
+    terminal) dict=keys max=80 ;;
     *) dict= ;;
     esac
     status=0

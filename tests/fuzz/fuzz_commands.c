@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { MAX_LINES = 64, MAX_OFFERS = 32 };
+enum { MAX_LINES = 16, MAX_OFFERS = 32 };
 
 /* Tab behind the first word and behind the whole line. */
 static void complete(const app *a, const char *line) {

@@ -119,20 +119,31 @@ const model *fuzz_workbench_model(void) {
 
 /* ---- the app ---- */
 
-void fuzz_workbench_open(app *a, fuzz_show what) {
+static void open_with(app *a, const tui_opts *o) {
     err e = {0};
+    fuzz_sandbox_enter();
+    must(app_open(a, o, &e), &e);
+    a->pal.mode = MODE_256;
+    fuzz_workbench_settle(a);
+    if (o->lesson) must(lesson_begin(a, o->lesson, &e), &e);
+    fuzz_workbench_settle(a);
+}
+
+void fuzz_workbench_open(app *a, fuzz_show what) {
     make_ready();
     tui_opts o = {.looker = &bench.m};
     if (what == FUZZ_LIVE || what == FUZZ_LESSON) o = live_opts();
     if (what == FUZZ_BRANCHES) o.trees = bench.trees;
     if (what == FUZZ_REPLAYS) o.replays = bench.files, o.n_replays = 2;
     if (what == FUZZ_LESSON) o.lesson = bench.lesson;
-    fuzz_sandbox_enter();
-    must(app_open(a, &o, &e), &e);
-    a->pal.mode = MODE_256;
-    fuzz_workbench_settle(a);
-    if (o.lesson) must(lesson_begin(a, o.lesson, &e), &e);
-    fuzz_workbench_settle(a);
+    open_with(a, &o);
+}
+
+void fuzz_workbench_open_lesson(app *a, const lesson *l) {
+    make_ready();
+    tui_opts o = live_opts();
+    o.lesson = l;
+    open_with(a, &o);
 }
 
 bool fuzz_workbench_open_files(app *a, replay *const *files, int n, const tree_file *trees) {

@@ -20,6 +20,8 @@ typedef enum fuzz_show {
 } fuzz_show;
 
 void fuzz_workbench_open(app *a, fuzz_show what);
+/* A live decode beside a lesson that an input brought. */
+void fuzz_workbench_open_lesson(app *a, const lesson *l);
 /* Over what an input brought; false when the app refuses it. */
 bool fuzz_workbench_open_files(app *a, replay *const *files, int n, const tree_file *trees);
 void fuzz_workbench_close(app *a);
