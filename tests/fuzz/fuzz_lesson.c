@@ -7,7 +7,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-enum { MAX_STEPS = 6 };
+enum { MAX_STEPS = 3 };
 
 /* Both halves of every step, answered wrong or right. */
 static void play(const lesson *l) {
