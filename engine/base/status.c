@@ -20,8 +20,10 @@ const char *status_text(int code) {
 
 static void clean(char *s) {
     for (; *s; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (c < 0x20 || c == 0x7f) *s = '?';
+        unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
+        if (c == 0xC2 && next >= 0x80 && next < 0xA0)
+            *s++ = '?', c = 0x7F; /* U+0080..U+009F: terminals obey some */
+        if (c < 0x20 || c == 0x7F) *s = '?';
     }
 }
 
