@@ -81,7 +81,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     }
     snprintf(path, sizeof path, "%s/config.json", d.path);
     read_values(path);
-    if (model_open(&m, d.path, NULL, &e)) return 0;
+    if (model_open(&m, d.path, NULL, &e)) {
+        fuzz_message(&e);
+        return 0;
+    }
     use(&m);
     model_close(&m);
     return 0;

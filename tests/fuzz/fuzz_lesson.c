@@ -29,7 +29,10 @@ static void play(const lesson *l) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     lesson *l;
     err e = {0};
-    if (lesson_parse(&l, (const char *)data, n, "input.lesson", &e)) return 0;
+    if (lesson_parse(&l, (const char *)data, n, "input.lesson", &e)) {
+        fuzz_message(&e);
+        return 0;
+    }
     play(l);
     lesson_free(l);
     return 0;

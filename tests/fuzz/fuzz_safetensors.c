@@ -13,7 +13,10 @@ static void read_tensors(const uint8_t *data, size_t n) {
     safetensors *s;
     err e = {0};
     fuzz_file_fill(&f, data, n);
-    if (safetensors_open(&s, f.path, &e)) return;
+    if (safetensors_open(&s, f.path, &e)) {
+        fuzz_message(&e);
+        return;
+    }
     for (int i = 0; i < safetensors_count(s); i++) {
         const tensor *t = safetensors_at(s, i);
         if (safetensors_find(s, t->name) != t) abort();

@@ -30,7 +30,7 @@ static void read_task(const task *t, const char *path, const uint8_t *answer, si
     example_set set = {0};
     err e = {0};
     if (task_examples(t, &(task_opts){.data = path}, &set, &e)) {
-        if (!e.msg[0] || strchr(e.msg, '\n')) abort();
+        fuzz_message(&e);
         return;
     }
     for (int i = 0; i < set.n && i < MAX_EXAMPLES; i++)

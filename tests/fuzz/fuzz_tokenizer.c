@@ -29,7 +29,10 @@ static void use(const char *path, const uint8_t *data, size_t n) {
         "Hello, w\xc3\xb6rld!  I'll <mask> 1234\r\n\t\xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x99\x82 e\xcc\x81";
     tokenizer *t;
     err e = {0};
-    if (tokenizer_load(&t, path, &e)) return;
+    if (tokenizer_load(&t, path, &e)) {
+        fuzz_message(&e);
+        return;
+    }
     /* Once is enough for a pattern that takes all the time it may. */
     if (encode(t, fixed, sizeof fixed - 1) != ERR_UNSUPPORTED)
         encode(t, (const char *)data, n < 200 ? n : 200);

@@ -17,7 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     err e = {0};
     const model *m = fuzz_workbench_model();
     fuzz_file_fill(&f, data, n);
-    if (replay_load_to_verify(&r, f.path, &e)) return 0;
+    if (replay_load_to_verify(&r, f.path, &e)) {
+        fuzz_message(&e);
+        return 0;
+    }
     if (r->traj.n_records <= MAX_RECORDS && replay_verify(r, m, VERIFY_TOLERANCE, n % 2, &rep, &e) == 0) {
         fuzz_touch(rep.where, strlen(rep.where));
         if (rep.same && rep.where[0]) abort();

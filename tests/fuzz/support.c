@@ -82,6 +82,14 @@ __attribute__((no_sanitize("coverage"))) void fuzz_touch(const void *data, size_
     __asm__ volatile("" ::"r"(all));
 }
 
+void fuzz_message(const err *e) {
+    const unsigned char *s = (const unsigned char *)e->msg;
+    if (!e->code || !*s) abort();
+    for (; *s; s++) {
+        if (*s < 0x20 || *s == 0x7F || (*s == 0xC2 && s[1] >= 0x80 && s[1] < 0xA0)) abort();
+    }
+}
+
 /* ---- instead of mmap ---- */
 
 /* A mapping ends in zeros up to the end of its page, where no sanitizer sees what is read. The targets are
@@ -132,7 +140,10 @@ void fuzz_checkpoint(const char *path) {
     denoiser *d;
     err e = {0};
     denoiser_opts o = {.shift = -1, .has_mask_hint = true, .mask_hint = 1};
-    if (denoiser_load(&d, path, &o, &e)) return;
+    if (denoiser_load(&d, path, &o, &e)) {
+        fuzz_message(&e);
+        return;
+    }
     if (is_cheap(denoiser_get_info(d))) run_once(d, denoiser_get_info(d));
     denoiser_close(d);
 }

@@ -103,7 +103,7 @@ static void make_ready(void) {
     err e = {0};
     if (bench.ready) return;
     bench.ready = true;
-    setlocale(LC_CTYPE, "C.UTF-8");
+    setlocale(LC_CTYPE, getenv("FUZZ_LOCALE") ? getenv("FUZZ_LOCALE") : "C.UTF-8");
     fuzz_directory_fill(&d, "tokenizer.json", tokenizer_text, sizeof tokenizer_text - 1);
     bench.m = (model){.d = &fake_new(false, 64)->base, .stop_id = -1};
     must(tokenizer_load(&bench.m.tok, d.path, &e), &e);
