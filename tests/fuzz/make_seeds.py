@@ -364,7 +364,7 @@ def scripts():
 def key_presses():
     said = [b"ss\xff2sbb\xffG\xffg0\xffhjkl\xff", b":goto 3\r\xff:br\t\t\xff/H>1\rnN\xff", b"P\x1b[B\x1b[B\r\xffrx\r\xffE<mask>\x04\xff", b"wpbuu\x12\xffKjd\r\xff",
             b"\x17n\x17w\xff\x17c\xff", b"\x1b[<0;5;9M\x1b[<32;30;22M\x1b[<65;9;9M\xff", b"?jjq\xffTT\xffv\xffOD\xff", b"\x1bOA\x1b[5~\x1b[Z\xff 9\xff",
-            b":\x12go\x1b[A\x10\x0e\x01\x0b\x19\x14\r\xff", b"1\r2\r\xff\x0e\xff", b"ma3s'a\xff(\xff)\xffz\xff\x03\x1aq\xffQ"]
+            b":\x12go\x1b[A\x10\x0e\x01\x0b\x19\x14\r\xff", b"2>\xff\r>\xff<\xff", b"ma3s'a\xff(\xff)\xffz\xff\x03\x1aq\xffQ"]
     for i, keys in enumerate(said):
         for what in range(4):
             yield f"{i}-{what}", bytes([what + 4 * (i % 4)]) + keys
