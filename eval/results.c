@@ -79,22 +79,29 @@ static int io_error(const char *path, err *e) {
     return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
 }
 
+/* What a killed run was writing begins like every line; anything else is a file that was named by mistake. */
+static bool is_torn_line(const char *s, size_t n) {
+    static const char begin[] = "{\"key\":\"";
+    return !memcmp(s, begin, n < sizeof begin - 1 ? n : sizeof begin - 1);
+}
+
+/* Nothing is cut off before all of it has been understood. */
 static int read_existing(results_file *f, const eval_plan *p, outcome *outcomes, int *found, bool *torn,
                          err *e) {
     strbuf text;
     int rc = strbuf_read_file(&text, f->path, RESULTS_MAX_BYTES, e);
     if (rc) return rc;
-    size_t whole = text.len;
-    while (whole > 0 && text.data[whole - 1] != '\n') whole--;
-    if (torn) *torn = whole < text.len;
-    if (whole < text.len && (whole == 0 ? text.data[0] != '{' : false)) {
+    size_t all = text.len;
+    while (text.len > 0 && text.data[text.len - 1] != '\n') text.len--;
+    if (torn) *torn = text.len < all;
+    if (!is_torn_line(text.data + text.len, all - text.len)) {
         rc = err_set(e, ERR_BAD_FORMAT, "%s: not a results file", f->path);
-    } else if (whole < text.len && ftruncate(f->fd, (off_t)whole)) {
+    } else if ((rc = take_all(&text, p, outcomes, found, e)) != 0) {
+        err_prefix(e, "%s", f->path);
+    } else if (text.len < all && ftruncate(f->fd, (off_t)text.len)) {
         rc = io_error(f->path, e);
     }
-    text.len = whole;
-    f->good = (off_t)whole;
-    if (!rc && (rc = take_all(&text, p, outcomes, found, e))) err_prefix(e, "%s", f->path);
+    f->good = (off_t)text.len;
     strbuf_release(&text);
     return rc;
 }

@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "engine/base/mem.h"
 #include "engine/tokenizer/impl.h"
@@ -253,12 +252,11 @@ static int by_first_byte_then_longest(const void *pa, const void *pb) {
 
 /* A token that is matched in normalised text is normalised itself. */
 static int normalise_content(loader *l, const char **text, size_t *len) {
-    utf8proc_uint8_t *nfc = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)*text, (utf8proc_ssize_t)*len, &nfc,
-                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n < 0) return bad(l, "added_tokens", "content is not valid UTF-8");
-    *text = keep(l, (const char *)nfc, (size_t)n);
-    *len = (size_t)n;
+    char *nfc = NULL;
+    err ignored = {0};
+    if (text_nfc(*text, *len, &nfc, len, &ignored))
+        return bad(l, "added_tokens", "content is not valid UTF-8");
+    *text = keep(l, nfc ? nfc : "", *len);
     free(nfc);
     return *text ? 0 : no_memory(l);
 }

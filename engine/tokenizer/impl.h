@@ -215,4 +215,7 @@ void bpe_release(bpe_scratch *b);
 int bpe_encode(const tokenizer *t, bpe_scratch *b, piece p, id_list *out, size_t *bad, err *e) MUST_CHECK;
 bool id_list_add(id_list *l, int32_t id);
 
+/* The text in NFC, malloc'd; NULL for none. */
+int text_nfc(const char *s, size_t n, char **out, size_t *len, err *e) MUST_CHECK;
+
 #endif
