@@ -162,6 +162,7 @@ static void measure_memory(run *b) {
     if (!getrusage(RUSAGE_SELF, &u)) r->peak = (size_t)u.ru_maxrss << 10;
     long pages = 0, page = sysconf(_SC_PAGESIZE);
     FILE *f = fopen("/proc/self/statm", "r");
+    /* The kernel's own file. NOLINTNEXTLINE(cert-err34-c) */
     if (f && fscanf(f, "%*s %ld", &pages) == 1 && page > 0) r->resident = (size_t)pages * (size_t)page;
     if (f) fclose(f);
     if (r->peak < r->resident) r->peak = r->resident; /* the kernel counts them in different ways */

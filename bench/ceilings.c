@@ -122,7 +122,7 @@ static int measure_products(rig *r, ceilings *c) {
     double seconds = 0;
     int rc = 0;
     for (int n = SMALLEST_PRODUCT; !rc && n <= LARGEST_PRODUCT && seconds < CEILING_SECONDS / 8; n *= 2) {
-        product p;
+        product p = {0};
         rc = make_product(r, &p, n, n, 1);
         if (!rc) rc = time_product(r, &p, &seconds);
         free_product(r, &p);
@@ -140,7 +140,7 @@ static int measure_products(rig *r, ceilings *c) {
 static int measure_read(rig *r, ceilings *c) {
     static const int rows[] = {1, 8, 16, 64};
     int size = r->k->host ? HOST_READ : LARGEST_PRODUCT, rc = 0;
-    product p;
+    product p = {0};
     rc = make_product(r, &p, rows[3], size, K_PARTS);
     double bytes = (double)p.w.rows * size * r->k->product_bytes;
     for (size_t i = 0; i < sizeof rows / sizeof *rows && !rc; i++) {

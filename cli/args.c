@@ -286,7 +286,7 @@ static int unknown_option(const option_table *t, const char *arg) {
 static void add_all_policies(cli_args *a) {
     a->n_policies = 0;
     a->all_policies = true;
-    for (int i = 0; policies[i] && i < CLI_MAX_POLICIES; i++)
+    for (int i = 0; i < CLI_MAX_POLICIES && policies[i]; i++)
         a->policies[a->n_policies++].policy = policies[i];
 }
 
@@ -451,8 +451,7 @@ int cli_fill_policies(cli_args *a, const model_tuning *tuning, err *e) {
         if (taken) continue;
         /* Every option here belongs to some policy, so one set of flags may serve a comparison of several. */
         if (tuning && !a->quiet) {
-            fprintf(stderr, "tabes: note: --%s is not used by policy %s\n", s->name,
-                    a->policies[0].policy->name);
+            cli_note("note: --%s is not used by policy %s", s->name, a->policies[0].policy->name);
         }
     }
     return 0;

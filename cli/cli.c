@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/doc.h"
+#include "engine/base/utf8.h"
+
 atomic_bool cli_cancelled;
 
 /* Messages ------------------------------------------------------------ */
@@ -44,15 +47,52 @@ int cli_usage_error(const command *c, const char *fmt, ...) {
     va_start(ap, fmt);
     vsnprintf(line, sizeof line, fmt, ap);
     va_end(ap);
-    for (char *s = line; *s; s++) {
-        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
-    }
+    utf8_tame(line);
     fprintf(stderr, "tabes %s: %s (see tabes %s --help)\n", c->name, line, c->name);
     return EXIT_USAGE;
 }
 
+/* A message may be longer than an err's: a path is shown whole. */
+void cli_note(const char *fmt, ...) {
+    char line[8192];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    utf8_tame(line);
+    fprintf(stderr, "tabes: %s\n", line);
+}
+
+void cli_print(const char *fmt, ...) {
+    strbuf clean;
+    char line[8192];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    strbuf_init(&clean, 4 * sizeof line);
+    text_clean(&clean, line, strlen(line), true);
+    fwrite(clean.data, 1, clean.len, stdout); /* main reports a failed write */
+    cli_check_shown(&clean);
+    strbuf_release(&clean);
+}
+
+static bool shown_in_part;
+
+void cli_check_shown(const strbuf *text) {
+    shown_in_part |= text->failed;
+}
+
 int cli_finish(int code) {
+    if (shown_in_part && code == EXIT_OK) {
+        fflush(stdout);
+        fputs("tabes: out of memory: what was printed is not complete\n", stderr);
+        return EXIT_FAILED;
+    }
+    static bool said; /* a command may finish itself before main does */
     if (!fflush(stdout) && !ferror(stdout)) return code;
+    if (said) return EXIT_FAILED;
+    said = true;
     fprintf(stderr, "tabes: standard output: %s\n", strerror(errno));
     return EXIT_FAILED;
 }

@@ -32,6 +32,11 @@ int cli_report_input(const err *e);
 int cli_usage_error(const command *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int cli_help(const command *c);
 
+/* One more line on stderr behind "tabes: ", and text on stdout. What files say, their names included, goes
+ * through these: what steers a terminal is replaced. */
+void cli_note(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void cli_print(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 /* Text in lines of at most 100 columns, each after `indent` blanks. */
 void cli_print_wrapped(const char *text, int indent);
 
@@ -43,7 +48,11 @@ extern const command *const cli_commands[];
 extern atomic_bool cli_cancelled;
 void cli_catch_signals(void);
 
-/* Flushes stdout; a failed write (full disk) is reported. Returns `code`, or 1 when writing failed. */
+/* A text that is printed met a failed allocation: cli_finish will say that not all was printed. */
+void cli_check_shown(const strbuf *text);
+
+/* Flushes stdout; a failed write (full disk) is reported, and so is a text that could not be made. Returns
+ * `code`, or 1 for those. */
 int cli_finish(int code);
 
 /* Options that several commands share: -m, -p, --prompt-file, --prompt-tokens, --length, --seed, --threads,

@@ -164,7 +164,7 @@ static void print_figure_or_dash(double x, int width) {
 
 static void print_head(const model *m, const bench_result *r) {
     const denoiser_info *i = denoiser_get_info(m->d);
-    printf("%s (%s, %.4g M parameters, %s)\n", i->name, i->arch, (double)i->n_params / 1e6, i->dtype);
+    cli_print("%s (%s, %.4g M parameters, %s)\n", i->name, i->arch, (double)i->n_params / 1e6, i->dtype);
     printf("%s (%s)\nproducts in %s", i->device, i->device_title, i->precision);
     if (!i->overlaps) printf(", %d thread%s", kernels_threads(), kernels_threads() == 1 ? "" : "s");
     putchar('\n');

@@ -149,24 +149,21 @@ static int open_results(evaluation *v, err *e) {
     if (!v->a.results || !is_first(v)) return 0;
     int rc = results_open(&v->file, v->a.results, &v->plan, v->outcomes, &v->found, &torn, e);
     if (rc || v->a.args.quiet) return rc;
-    if (torn) fprintf(stderr, "tabes: note: %s: a last line that was cut short is left out\n", v->a.results);
-    if (v->found)
-        fprintf(stderr, "tabes: %s has %d of %d results already\n", v->a.results, v->found,
-                plan_items(&v->plan));
+    if (torn) cli_note("note: %s: a last line that was cut short is left out", v->a.results);
+    if (v->found) cli_note("%s has %d of %d results already", v->a.results, v->found, plan_items(&v->plan));
     return 0;
 }
 
 static void note_plan(const evaluation *v) {
     if (v->a.args.quiet || !is_first(v)) return;
     if (!v->plan.task->check && !v->plan.task->text && !v->a.samples)
-        fprintf(stderr, "tabes: note: %s is not judged here; --samples FILE writes what its harness reads\n",
-                v->plan.task->name);
+        cli_note("note: %s is not judged here; --samples FILE writes what its harness reads",
+                 v->plan.task->name);
     if (v->a.args.all_policies)
-        fprintf(stderr,
-                "tabes: %d decodes: %d examples under %d configurations, of which those that look ahead or "
-                "go backward "
-                "through all rows take many times as long as a plain one\n",
-                plan_items(&v->plan), v->plan.examples.n, v->plan.n_configs);
+        cli_note("%d decodes: %d examples under %d configurations, of which those that look ahead or "
+                 "go backward "
+                 "through all rows take many times as long as a plain one",
+                 plan_items(&v->plan), v->plan.examples.n, v->plan.n_configs);
     if (!v->a.ablation) return;
     const param_set *boe = &v->a.wish.policies[1].params;
     if (!(param_real(boe, "lambda") > 0))
@@ -201,6 +198,7 @@ static void print_chart(const summary *s) {
     strbuf_init(&text, SIZE_MAX / 4);
     plot_text(s, 64, 17, &text);
     if (text.len) printf("\naccuracy\n%s", text.data);
+    cli_check_shown(&text);
     strbuf_release(&text);
 }
 

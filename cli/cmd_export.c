@@ -1,8 +1,10 @@
 /* cmd_export.c - `tabes export FILE [FILE] --to FORMAT`: a recording for other programs and for readers. */
-#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
+#include "cli/doc.h"
+#include "engine/base/outfile.h"
 #include "replay/replay.h"
 #include "tui/cast.h"
 
@@ -48,20 +50,6 @@ typedef struct request {
     cast_opts cast;
 } request;
 
-static int write_out(const strbuf *text, const char *path) {
-    FILE *f = fopen(path, "wb");
-    bool ok = f && fwrite(text->data, 1, text->len, f) == text->len;
-    int why = errno;
-    if (f && fclose(f) && ok) {
-        ok = false;
-        why = errno;
-    }
-    if (ok) return EXIT_OK;
-    err e = {0};
-    err_set(&e, ERR_IO, "%s: %s", path, strerror(why));
-    return cli_report(&e);
-}
-
 static const char *format_names(char *buf, size_t size) {
     size_t used = 0;
     buf[0] = '\0';
@@ -82,7 +70,8 @@ static int read_cast(request *q, int n_files) {
         return cli_usage_error(&cmd_export, "expected one or two FILE, got %d", n_files);
     if (q->at || q->color)
         return cli_usage_error(&cmd_export, "--%s is not used by cast", q->at ? "at" : "color");
-    if (q->size && (sscanf(q->size, "%dx%d%c", &q->cast.cols, &q->cast.rows, &end) != 2 ||
+    /* Four digits cannot overflow. NOLINTNEXTLINE(cert-err34-c) */
+    if (q->size && (sscanf(q->size, "%4dx%4d%c", &q->cast.cols, &q->cast.rows, &end) != 2 ||
                     q->cast.cols < 80 || q->cast.rows < 24 || q->cast.cols > 1000 || q->cast.rows > 1000))
         return cli_usage_error(&cmd_export, "--size \"%s\", expected WxH from 80x24 to 1000x1000", q->size);
     if (q->speed) rc = cli_parse_real(q->speed, "--speed", 0.01, 100, &q->cast.states_per_second, &e);
@@ -124,6 +113,18 @@ static int make(const request *q, replay *const *files, int n, strbuf *text, err
     return tui_cast(&o, &q->cast, text, e);
 }
 
+/* JSON and CSV keep token texts exactly, also those that would steer the terminal they are looked at in. */
+static int print_out(const strbuf *text) {
+    strbuf clean;
+    strbuf_init(&clean, SIZE_MAX / 4);
+    if (isatty(STDOUT_FILENO)) text_clean(&clean, text->data, text->len, true);
+    const strbuf *out = isatty(STDOUT_FILENO) ? &clean : text;
+    fwrite(out->data, 1, out->len, stdout);
+    cli_check_shown(&clean);
+    strbuf_release(&clean);
+    return cli_finish(EXIT_OK);
+}
+
 static int export_to(const request *q, replay *const *files, int n) {
     strbuf text;
     err e = {0};
@@ -132,10 +133,9 @@ static int export_to(const request *q, replay *const *files, int n) {
     if (make(q, files, n, &text, &e)) {
         rc = cli_report(&e);
     } else if (q->path) {
-        rc = write_out(&text, q->path);
+        rc = outfile_write(q->path, &text, &e) ? cli_report(&e) : EXIT_OK;
     } else {
-        fwrite(text.data, 1, text.len, stdout);
-        rc = cli_finish(EXIT_OK);
+        rc = print_out(&text);
     }
     strbuf_release(&text);
     return rc;
@@ -145,8 +145,7 @@ static int load(const cli_args *a, replay **files, err *e) {
     for (int i = 0; i < a->n_operands; i++) {
         int rc = replay_load(&files[i], a->operands[i], e);
         if (rc) return rc;
-        if (files[i]->truncated && !a->quiet)
-            fprintf(stderr, "tabes: %s: %s\n", files[i]->path, files[i]->note);
+        if (files[i]->truncated && !a->quiet) cli_note("%s: %s", files[i]->path, files[i]->note);
     }
     return 0;
 }

@@ -143,6 +143,7 @@ static void print_id(const model *m, const char *name, int32_t id) {
     if (text) text_clean(&clean, text, len, false);
     print_row(name);
     printf("%d%s%s\n", (int)id, text ? "  " : "", clean.data);
+    cli_check_shown(&clean);
     strbuf_release(&clean);
 }
 
@@ -151,7 +152,7 @@ static void print_device(const model *m) {
     k_memory mem;
     denoiser_memory(m->d, &mem);
     print_row("device");
-    printf("%s (%s), products in %s\n", i->device, i->device_title, i->precision);
+    cli_print("%s (%s), products in %s\n", i->device, i->device_title, i->precision);
     if (!mem.total_bytes) return;
     print_row("device memory");
     printf("%.2f GB used by the model, %.2f of %.2f GB free\n", (double)mem.used_bytes / 1e9,
@@ -193,7 +194,7 @@ static void print_room(const model *m) {
 static void print_tokenizer(const model *m) {
     print_row("tokenizer");
     if (m->tok) {
-        printf("%s, %d ids\n", tokenizer_source(m->tok), tokenizer_vocab_size(m->tok));
+        cli_print("%s, %d ids\n", tokenizer_source(m->tok), tokenizer_vocab_size(m->tok));
     } else {
         puts("none: prompts are token ids, or --tokenizer DIR");
     }
@@ -210,8 +211,8 @@ static void print_tokenizer(const model *m) {
 static void print_text(const model *m) {
     const denoiser_info *i = denoiser_get_info(m->d);
     print_row("model");
-    printf("%s (%s, %s)\n", i->name, i->arch,
-           i->shifted ? "shifted: position p is predicted by row p-1" : "unshifted");
+    cli_print("%s (%s, %s)\n", i->name, i->arch,
+              i->shifted ? "shifted: position p is predicted by row p-1" : "unshifted");
     print_row("parameters");
     printf("%" PRId64 "\n", i->n_params);
     print_row("types");

@@ -5,6 +5,7 @@
 
 #include "cli/doc.h"
 #include "cli/lesson_list.h"
+#include "cli/lesson_paths.h"
 #include "cli/screen_args.h"
 
 static int lesson_main(int argc, char **argv);
@@ -90,15 +91,25 @@ static int open_replays(opened *w, const lesson *l, err *e) {
     return rc;
 }
 
-static int open_all(opened *w, const cli_args *args, const lesson *l, err *e) {
+/* A name is that of a bundled model, whatever lies in the working folder. */
+static int open_model(opened *w, const cli_args *args, const lesson *l, err *e) {
     cli_args a = *args;
-    int rc = 0;
-    if (l->model) {
-        a.model = l->model;
-        a.quiet = true;
-        rc = cli_open_model(&a, &w->m, e);
-        w->has_model = !rc;
+    char path[4096];
+    a.model = l->model;
+    a.quiet = true;
+    if (!strchr(l->model, '/')) {
+        if (cli_bundled_path("models", l->model, path, sizeof path))
+            return err_set(e, ERR_NOT_FOUND, "model: '%.60s' does not come with the program", l->model);
+        a.model = path;
     }
+    int rc = cli_open_model(&a, &w->m, e);
+    w->has_model = !rc;
+    return rc;
+}
+
+static int open_all(opened *w, const cli_args *args, const lesson *l, err *e) {
+    int rc = lesson_check_paths(l, e);
+    if (!rc && l->model) rc = open_model(w, args, l, e);
     if (!rc) rc = l->n_replays ? open_replays(w, l, e) : open_live(w, l, e);
     w->o.lesson = l;
     return rc ? err_prefix(e, "%.200s", l->path) : 0;
@@ -136,7 +147,7 @@ static int check_lesson(const cli_args *a, const lesson *l) {
     if (!rc) rc = tui_check_lesson(&w.o, &e);
     close_all(&w);
     if (rc) return cli_report_input(&e);
-    printf("%s: %d steps, ok\n", l->name, l->n_steps);
+    cli_print("%s: %d steps, ok\n", l->name, l->n_steps);
     return EXIT_OK;
 }
 
@@ -188,7 +199,7 @@ static int list_json(const lesson_list *l, err *e) {
 static void list_text(const lesson_list *l, bool person) {
     for (int i = 0; i < l->n; i++) {
         const lesson *x = l->at[i];
-        printf(person ? "  %-12s %-28s %s\n" : "%s\t%s\t%s\n", x->name, x->title, x->about);
+        cli_print(person ? "  %-12s %-28s %s\n" : "%s\t%s\t%s\n", x->name, x->title, x->about);
     }
 }
 
@@ -202,7 +213,7 @@ static int list(const cli_args *a, bool asked) {
         rc = list_json(&l, &e);
     } else {
         list_text(&l, person);
-        if (person && !asked && l.n) printf("\ntabes lesson %s begins with the first.\n", l.at[0]->name);
+        if (person && !asked && l.n) cli_print("\ntabes lesson %s begins with the first.\n", l.at[0]->name);
     }
     lesson_list_release(&l);
     return rc ? cli_report(&e) : EXIT_OK;

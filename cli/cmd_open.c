@@ -63,7 +63,7 @@ static int tree_prompt(const tree_file *f, int32_t **ids, int *n, int *length, e
 
 static int show(cli_args *a, const model *m, const screen_args *s, const char *record, const tree_file *trees,
                 bool *still_computing) {
-    char path[4096];
+    static char path[4096]; /* the arguments point to it from here on */
     int32_t *prompt = NULL;
     int n = 0, length = -1, rc;
     err e = {0};
@@ -106,7 +106,7 @@ static int open_main(int argc, char **argv) {
         tree_file_close(trees);
         return cli_report_input(&e);
     }
-    bool still_computing;
+    bool still_computing = false;
     rc = show(&a, &m, &s, record, trees, &still_computing);
     tree_file_close(trees);
     if (still_computing) {

@@ -35,7 +35,7 @@ static int load_recordings(const cli_args *a, shown *s, err *e) {
         const char *path = a->operands[s->n];
         int rc = replay_load(&s->files[s->n], path, e);
         if (rc) return rc;
-        if (s->files[s->n]->truncated) fprintf(stderr, "tabes: %s: %s\n", path, s->files[s->n]->note);
+        if (s->files[s->n]->truncated) cli_note("%s: %s", path, s->files[s->n]->note);
     }
     return 0;
 }

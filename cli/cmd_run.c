@@ -45,6 +45,7 @@ typedef struct run {
     const char *until[CLI_MAX_SEVERAL]; /* NULL after the last */
     bool until_eos;
     const char *stop; /* which of them ended the decode; NULL: none */
+    bool lost_text;   /* memory was short for looking */
     model m;
     int32_t *prompt;
     int n_prompt;
@@ -150,7 +151,7 @@ static const char *find_until(const run *r, const char *text, size_t *at) {
 }
 
 /* What ends the decode here: a text, or an end, in the generated part with no mask before it. */
-static const char *stop_of(const run *r) {
+static const char *stop_of(run *r) {
     int n, from = answer_begin(r), to = from;
     if (!r->until[0] && !r->until_eos) return NULL;
     const int32_t *tokens = session_tokens(r->s, &n), mask = denoiser_get_info(r->m.d)->mask_id;
@@ -163,6 +164,7 @@ static const char *stop_of(const run *r) {
     tokenizer_decode(r->m.tok, tokens + from, to - from, false, &text);
     size_t at = 0;
     const char *found = text.len ? find_until(r, text.data, &at) : NULL;
+    r->lost_text = text.failed;
     strbuf_release(&text);
     return found;
 }
@@ -172,9 +174,14 @@ static int all_steps(run *r, err *e) {
     while (!rc && !session_done(r->s) && !(r->stop = stop_of(r))) {
         const step_record *rec = r->first;
         r->first = NULL;
-        if (!rec)
+        if (r->lost_text)
+            rc = err_set(e, ERR_NO_MEMORY, "out of memory for the text of step %d", r->traj.n_records);
+        if (!rc && !rec)
             rc = cli_cancelled ? err_set(e, ERR_CANCELLED, "cancelled") : session_propose(r->s, &rec, e);
-        if (rc || !rec) break;
+        if (rc || !rec) {
+            record_unref(rec);
+            break;
+        }
         rc = one_step(r, rec, e);
         record_unref(rec);
         if (!rc) show_progress(r);
@@ -184,8 +191,8 @@ static int all_steps(run *r, err *e) {
     /* Stopped by a person or by the device: the file is whole as far as it goes, and says that it is not
      * complete. */
     if ((rc == ERR_CANCELLED || rc == ERR_NO_MEMORY || rc == ERR_NO_DEVICE) && r->rec) {
-        err late = {0};
-        if (recorder_finish(r->rec, &r->traj, &late)) fprintf(stderr, "tabes: %s\n", late.msg);
+        err late = {0}; /* still short of memory, the reason was said already, and the line may be missing */
+        if (recorder_finish(r->rec, &r->traj, &late) && rc != ERR_NO_MEMORY) cli_note("%s", late.msg);
     }
     return rc;
 }
@@ -207,6 +214,7 @@ static void result_text(const run *r, const int32_t *tokens, int n, strbuf *out)
     tokenizer_decode(r->m.tok, tokens + from, to - from, false, out);
     if (out->len > before.len && r->until[0] && find_until(r, out->data + before.len, &at))
         out->data[out->len = before.len + at] = '\0';
+    strbuf_share_fault(out, &before);
     strbuf_release(&before);
 }
 
@@ -267,6 +275,7 @@ static void print_text(const strbuf *text) {
     strbuf_init(&clean, SIZE_MAX / 4);
     text_clean(&clean, text->data, text->len, true);
     puts(clean.data);
+    cli_check_shown(&clean);
     strbuf_release(&clean);
 }
 
@@ -277,7 +286,11 @@ static int print_result(const run *r, err *e) {
     strbuf text;
     strbuf_init(&text, SIZE_MAX / 4);
     if (r->m.tok) result_text(r, tokens, n, &text);
-    int rc = 0;
+    int rc = text.failed ? strbuf_fault(&text, "the result", e) : 0;
+    if (rc) {
+        strbuf_release(&text);
+        return rc;
+    }
     if (r->args.json) {
         rc = print_json(r, tokens, n, r->m.tok ? &text : NULL, e);
     } else {

@@ -125,10 +125,12 @@ static void preview(sheet *s, const theme *t, const char *path) {
     s->pal.theme = t;
     put_text(s, STYLE_PLAIN, "");
     put_text(s, STYLE_TITLE, t->name);
-    printf("  %s", t->about);
+    cli_print("  %s", t->about);
     end_line();
     put_text(s, STYLE_DIM, "  ");
-    put_text(s, STYLE_DIM, path);
+    put_look(s, style_of(&s->pal, STYLE_DIM));
+    cli_print("%s", path);
+    put_look(s, style_of(&s->pal, STYLE_PLAIN));
     end_line();
     put_roles(s);
     put_ramp(s, RAMP_ENTROPY, "entropy", "0", "ln V nats");
@@ -142,7 +144,7 @@ static void show(sheet *s, const theme *t, const char *path) {
     if (s->preview) {
         preview(s, t, path);
     } else {
-        printf("%s\t%s\t%s\n", t->name, t->about, path);
+        cli_print("%s\t%s\t%s\n", t->name, t->about, path);
     }
 }
 

@@ -1,6 +1,7 @@
 /* cmd_tokenize.c - text to token ids and back. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/args.h"
 #include "cli/doc.h"
@@ -57,6 +58,7 @@ static void print_pieces(token_texts texts, const int32_t *ids, int n) {
         doc_init(&quoted);
         if (s) doc_bytes(&quoted, NULL, s, len);
         printf("%8d %8d  %s%s\n", i, (int)ids[i], s ? quoted.text.data : "?", special ? "  special" : "");
+        cli_check_shown(&quoted.text);
         doc_release(&quoted);
     }
 }
@@ -107,7 +109,8 @@ static int encode(const cli_args *a, const source *s, bool special, err *e) {
         rc = cli_read_text("-", &text, e);
         if (rc) return rc;
     }
-    rc = tokenizer_encode(s->tok, text.data, text.len, s->mask_id, special, &ids, &n, e);
+    rc = text.failed ? strbuf_fault(&text, "the text", e)
+                     : tokenizer_encode(s->tok, text.data, text.len, s->mask_id, special, &ids, &n, e);
     strbuf_release(&text);
     if (rc) return rc;
     if (a->json) {
@@ -145,6 +148,17 @@ static int encode_lines(const source *s, bool special, err *e) {
     return rc;
 }
 
+/* Into a file or a pipe the bytes go as they are: a tokenizer's round trip must be exact. */
+static void print_decoded(const strbuf *text) {
+    strbuf clean;
+    strbuf_init(&clean, SIZE_MAX / 4);
+    if (isatty(STDOUT_FILENO)) text_clean(&clean, text->data, text->len, true);
+    const strbuf *out = isatty(STDOUT_FILENO) ? &clean : text;
+    fwrite(out->data, 1, out->len, stdout); /* main reports a failed write */
+    putchar('\n');
+    strbuf_release(&clean);
+}
+
 static int decode(const cli_args *a, const source *s, const char *list, err *e) {
     int32_t *ids;
     int n;
@@ -161,9 +175,9 @@ static int decode(const cli_args *a, const source *s, const char *list, err *e) 
         doc_end(&j);
         rc = doc_print(&j, e);
     } else {
-        fwrite(text.data, 1, text.len, stdout);
-        putchar('\n');
+        print_decoded(&text);
     }
+    cli_check_shown(&text);
     strbuf_release(&text);
     free(ids);
     return rc;

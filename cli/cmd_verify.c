@@ -1,9 +1,8 @@
 /* cmd_verify.c - `tabes verify FILE -m MODEL`: run a recording again and name the first difference. */
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
 #include "cli/args.h"
+#include "cli/doc.h"
 #include "replay/replay.h"
 
 static const char usage[] =
@@ -38,7 +37,7 @@ const command cmd_verify = {.name = "verify",
 
 static void print_text(const verify_report *rep, bool truncated, bool exact) {
     if (!rep->same) {
-        printf("differs: %s\n", rep->where);
+        cli_print("differs: %s\n", rep->where);
     } else {
         printf("same: %d step%s%s, ", rep->steps_checked, rep->steps_checked == 1 ? "" : "s",
                truncated ? " of a truncated file" : "");
@@ -49,38 +48,36 @@ static void print_text(const verify_report *rep, bool truncated, bool exact) {
 /* Digits may well differ between devices: then the reader has to know which two were compared. */
 static void print_devices(const traj_header *h, const denoiser_info *now) {
     if (!strcmp(h->device, now->device) && !strcmp(h->precision, now->precision)) return;
-    printf("recorded on %s in %s, run again on %s in %s\n", h->device[0] ? h->device : "an unknown device",
-           h->precision[0] ? h->precision : "unknown precision", now->device, now->precision);
+    cli_print("recorded on %s in %s, run again on %s in %s\n", h->device[0] ? h->device : "an unknown device",
+              h->precision[0] ? h->precision : "unknown precision", now->device, now->precision);
 }
 
-static void add_place(cJSON *obj, const char *key, const char *device, const char *precision) {
-    cJSON *place = cJSON_AddObjectToObject(obj, key);
-    cJSON_AddStringToObject(place, "device", device);
-    cJSON_AddStringToObject(place, "precision", precision);
+static void doc_place(doc *j, const char *key, const char *device, const char *precision) {
+    doc_object(j, key);
+    doc_string(j, "device", device);
+    doc_string(j, "precision", precision);
+    doc_end(j);
 }
 
 static int print_json(const verify_report *rep, const replay *r, const denoiser_info *now, err *e) {
-    bool same_model = strcmp(now->fingerprint, r->traj.head.fingerprint) == 0;
-    cJSON *obj = cJSON_CreateObject();
-    cJSON_AddBoolToObject(obj, "same", rep->same);
-    cJSON_AddNumberToObject(obj, "steps", r->traj.n_records);
-    cJSON_AddNumberToObject(obj, "steps_checked", rep->steps_checked);
-    cJSON_AddNumberToObject(obj, "max_relative_difference", rep->max_rel);
+    doc j;
+    doc_init(&j);
+    doc_object(&j, NULL);
+    doc_bool(&j, "same", rep->same);
+    doc_int(&j, "steps", r->traj.n_records);
+    doc_int(&j, "steps_checked", rep->steps_checked);
+    doc_real(&j, "max_relative_difference", rep->max_rel);
     if (rep->same) {
-        cJSON_AddNullToObject(obj, "difference");
+        doc_null(&j, "difference");
     } else {
-        cJSON_AddStringToObject(obj, "difference", rep->where);
+        doc_string(&j, "difference", rep->where);
     }
-    cJSON_AddBoolToObject(obj, "fingerprint_equal", same_model);
-    cJSON_AddBoolToObject(obj, "truncated", r->truncated);
-    add_place(obj, "recorded_on", r->traj.head.device, r->traj.head.precision);
-    add_place(obj, "run_on", now->device, now->precision);
-    char *text = cJSON_PrintUnformatted(obj);
-    cJSON_Delete(obj);
-    if (!text) return err_set(e, ERR_NO_MEMORY, "out of memory");
-    puts(text);
-    cJSON_free(text);
-    return 0;
+    doc_bool(&j, "fingerprint_equal", strcmp(now->fingerprint, r->traj.head.fingerprint) == 0);
+    doc_bool(&j, "truncated", r->truncated);
+    doc_place(&j, "recorded_on", r->traj.head.device, r->traj.head.precision);
+    doc_place(&j, "run_on", now->device, now->precision);
+    doc_end(&j);
+    return doc_print(&j, e);
 }
 
 /* Without --model: the bundled model that carries the recording's name. */
@@ -103,8 +100,8 @@ static int verify(cli_args *a, const replay *r, double tolerance, bool exact) {
     const denoiser_info *now = denoiser_get_info(m.d);
     int rc = replay_verify(r, &m, tolerance, exact, &rep, &e);
     if (!rc && !a->quiet && strcmp(now->fingerprint, h->fingerprint)) {
-        fprintf(stderr, "tabes: %s: fingerprint differs: recorded with %s, this model is %s\n", r->path,
-                h->fingerprint, now->fingerprint);
+        cli_note("%s: fingerprint differs: recorded with %s, this model is %s", r->path, h->fingerprint,
+                 now->fingerprint);
     }
     if (!rc && a->json) {
         rc = print_json(&rep, r, now, &e);
@@ -131,7 +128,7 @@ static int run_verify(int argc, char **argv) {
     if (tolerance_text && cli_parse_real(tolerance_text, "--tolerance", 0, 1, &tolerance, &e))
         return cli_report(&e);
     if (replay_load_to_verify(&r, a.operands[0], &e)) return cli_report_input(&e);
-    if (r->truncated) fprintf(stderr, "tabes: %s: %s\n", r->path, r->note);
+    if (r->truncated) cli_note("%s: %s", r->path, r->note);
     if (!a.model && !default_model(&a, r->traj.head.model_name)) {
         rc =
             cli_usage_error(&cmd_verify, "recorded with \"%s\", which is not bundled: name the model with -m",

@@ -8,41 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/utf8.h"
+
 static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
 
-/* Length of the UTF-8 character at s, or 0 when there is none (overlong forms and surrogates included). */
-static size_t utf8_length(const char *s, size_t n) {
-    unsigned char c = (unsigned char)s[0], low = 0x80, high = 0xbf;
-    if (c < 0x80) return 1;
-    size_t len = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-    if (c < 0xc2 || c > 0xf4 || len > n) return 0;
-    if (c == 0xe0) low = 0xa0;
-    if (c == 0xed) high = 0x9f;
-    if (c == 0xf0) low = 0x90;
-    if (c == 0xf4) high = 0x8f;
-    for (size_t i = 1; i < len; i++) {
-        unsigned char b = (unsigned char)s[i];
-        if (b < low || b > high) return 0;
-        low = 0x80;
-        high = 0xbf;
-    }
-    return len;
-}
-
 void text_clean(strbuf *out, const char *s, size_t n, bool keep_layout) {
-    for (size_t i = 0, len; i < n; i += len) {
-        len = utf8_length(s + i, n - i);
-        unsigned char c = (unsigned char)s[i];
-        bool layout = keep_layout && (c == '\n' || c == '\t');
-        /* C0, DEL and the C1 range, which some terminals obey. */
-        bool control =
-            (c < 0x20 && !layout) || c == 0x7f || (len == 2 && c == 0xc2 && (unsigned char)s[i + 1] < 0xa0);
-        if (!len || control) {
+    while (n) {
+        uint32_t cp = 0;
+        int len = utf8_decode(s, n, &cp);
+        bool layout = keep_layout && (*s == '\n' || *s == '\t');
+        size_t used = len > 0 ? (size_t)len : 1;
+        if (len <= 0 || (utf8_steers(cp) && !layout)) {
             strbuf_puts(out, replacement);
-            if (!len) len = 1;
         } else {
-            strbuf_add(out, s + i, len);
+            strbuf_add(out, s, used);
         }
+        s += used;
+        n -= used;
     }
 }
 
@@ -57,24 +39,27 @@ void doc_release(doc *j) {
 
 /* Values -------------------------------------------------------------- */
 
+/* What steers a terminal is spelt in ASCII, so that a document may be looked at; its value is the same. */
 static void add_quoted(strbuf *b, const char *s, size_t n) {
     strbuf_putc(b, '"');
-    for (size_t i = 0, len; i < n; i += len) {
-        unsigned char c = (unsigned char)s[i];
-        len = utf8_length(s + i, n - i);
-        if (!len) {
+    while (n) {
+        uint32_t cp = 0;
+        int len = utf8_decode(s, n, &cp);
+        size_t used = len > 0 ? (size_t)len : 1;
+        if (len <= 0) {
             strbuf_puts(b, replacement);
-            len = 1;
-        } else if (c == '"' || c == '\\') {
+        } else if (cp == '"' || cp == '\\') {
             strbuf_putc(b, '\\');
-            strbuf_putc(b, (char)c);
-        } else if (c == '\n') {
+            strbuf_putc(b, (char)cp);
+        } else if (cp == '\n') {
             strbuf_puts(b, "\\n");
-        } else if (c < 0x20 || c == 0x7f) {
-            strbuf_printf(b, "\\u%04x", c);
+        } else if (utf8_steers(cp)) {
+            strbuf_printf(b, "\\u%04x", (unsigned)cp);
         } else {
-            strbuf_add(b, s + i, len);
+            strbuf_add(b, s, used);
         }
+        s += used;
+        n -= used;
     }
     strbuf_putc(b, '"');
 }

@@ -193,7 +193,7 @@ int eval_args_policies(eval_args *a, const model *m, err *e) {
         if (rc) return rc;
         if (a->args.all_policies && c->policy->check &&
             c->policy->check(&c->params, denoiser_get_info(m->d), &why)) {
-            if (!a->args.quiet) fprintf(stderr, "tabes: note: %s is left out: %s\n", c->label, why.msg);
+            if (!a->args.quiet) cli_note("note: %s is left out: %s", c->label, why.msg);
             continue;
         }
         w->n_policies++;

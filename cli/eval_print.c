@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/doc.h"
+#include "engine/base/outfile.h"
 
 /* Table ---------------------------------------------------------------- */
 
@@ -214,14 +215,7 @@ int eval_print_json(const eval_plan *p, const model *m, const summary *s, err *e
 /* Files ---------------------------------------------------------------- */
 
 int eval_write_file(const char *path, const strbuf *text, err *e) {
-    if (text->failed) return err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
-    FILE *f = fopen(path, "w");
-    if (!f) return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
-    size_t n = fwrite(text->data, 1, text->len, f);
-    bool ok = n == text->len && !fflush(f);
-    int why = errno;
-    if (fclose(f) || !ok) return err_set(e, ERR_IO, "%s: %s", path, strerror(ok ? errno : why));
-    return 0;
+    return outfile_write(path, text, e);
 }
 
 /* "a.jsonl" -> "a-boe-length64-2-seed0.jsonl" */

@@ -71,14 +71,15 @@ static int run_command(const command *c, int argc, char **argv) {
     return cli_finish(c->run(argc, argv));
 }
 
-/* libgomp's threads spin at barriers by default, which is ruinous when other programs want the cores (a
- * decode of 3 s took 42 s beside two busy processes) and gains nothing measurable when they do not. It reads
- * its environment before main, so the only way to ask for sleeping threads is to start again, once. */
+/* libgomp's threads spin at barriers for long by default, which is ruinous when other programs want the cores
+ * (a decode of 3 s took 42 s beside two busy processes). Sleeping at once costs a small model a tenth of its
+ * step, spinning for some microseconds costs neither much (docs/performance.md). libgomp reads its
+ * environment before main, so the only way to ask for that is to start again, once. */
 static void let_idle_threads_sleep(char **argv) {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")) return;
     char self[4096]; /* the real path, so that process lists go on saying "tabes" */
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || setenv("OMP_WAIT_POLICY", "passive", 1)) return;
+    if (n <= 0 || setenv("OMP_WAIT_POLICY", "passive", 1) || setenv("GOMP_SPINCOUNT", "1000", 1)) return;
     self[n] = '\0';
     execv(self, argv); /* where it fails, the program merely runs as it is */
 }
@@ -96,6 +97,7 @@ int main(int argc, char **argv) {
     fill_standard_streams();
     let_idle_threads_sleep(argv);
     setlocale(LC_CTYPE, "");  /* wide characters for the screen; numbers stay in C notation */
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, which is reported */
     signal(SIGPIPE, SIG_DFL); /* a closed pipe ends the program quietly, whatever the parent ignored */
     if (argc < 2) return run_command(&cmd_open, argc, argv);
     const char *name = argv[1];

@@ -58,7 +58,7 @@ static int open_on_device(const cli_args *a, model *m, const char *path, err *e)
     upload_end(&u);
     if (rc) return rc;
     const char *note = denoiser_get_info(m->d)->device_note;
-    if (note[0] && !a->quiet) fprintf(stderr, "tabes: note: %s\n", note);
+    if (note[0] && !a->quiet) cli_note("note: %s", note);
     return 0;
 }
 
@@ -92,8 +92,7 @@ static int read_stdin(strbuf *b, err *e) {
     strbuf_init(b, PROMPT_MAX_BYTES);
     while ((n = fread(chunk, 1, sizeof chunk, stdin)) > 0 && !b->failed) strbuf_add(b, chunk, n);
     int rc = 0;
-    if (b->failed)
-        rc = err_set(e, ERR_BAD_ARGUMENT, "standard input: larger than %d bytes", PROMPT_MAX_BYTES);
+    if (b->failed) rc = strbuf_fault(b, "standard input", e);
     if (ferror(stdin)) rc = err_set(e, ERR_IO, "standard input: %s", strerror(errno));
     if (rc) strbuf_release(b);
     return rc;

@@ -158,6 +158,7 @@ static void print_token(const scores *s, int32_t id, int width) {
         columns++;
     }
     printf("%.*s%*s", (int)end, clean.data, width - columns, "");
+    cli_check_shown(&clean);
     strbuf_release(&clean);
 }
 

@@ -51,6 +51,7 @@ static int dump(const screen_args *s, const tui_opts *o, err *e) {
     if (rc) return rc;
     strbuf_init(&out, DUMP_MAX_BYTES);
     rc = tui_dump(o, cols, rows, &out, e);
+    if (rc >= 0 && out.failed) rc = strbuf_fault(&out, "--dump-screen", e);
     if (rc >= 0) fwrite(out.data, 1, out.len, stdout);
     strbuf_release(&out);
     return rc;

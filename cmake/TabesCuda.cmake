@@ -31,7 +31,7 @@ function(tabes_cuda_module)
   # --resource-usage: scripts/check-cuda.sh reads what it reports.
   target_compile_options(tabes_cuda PRIVATE --resource-usage -Xcompiler=-Wall,-Wextra,-Wshadow)
   target_link_libraries(tabes_cuda PRIVATE CUDA::cublas)
-  target_link_options(tabes_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-z,relro,-z,now)
+  target_link_options(tabes_cuda PRIVATE -Wl,--exclude-libs,ALL -Wl,--no-undefined -Wl,-z,relro,-z,now,-z,noexecstack)
   message(STATUS "CUDA module: toolkit ${CUDAToolkit_VERSION}, capabilities ${capabilities}")
 endfunction()
 

@@ -209,7 +209,7 @@ static int reserve_device(pass *p, kernels *k, size_t n, size_t logits, err *e) 
 
 static int reserve_pass(const denoiser *d, const forward_req *q, pass *p, err *e) {
     size_t n = (size_t)q->n_rows + 1, bytes;
-    assert(!p->owner || p->host == d->k->host); /* a pass stays on one kind of device */
+    assert(d && (!p->owner || p->host == d->k->host)); /* a pass stays on one kind of device */
     if (p->owner != d) free_saved(p);
     p->owner = d;
     p->host = d->k->host;

@@ -4,6 +4,8 @@
  * textual, so x+1 and 1+x stay different. */
 #include "eval/answer.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -146,11 +148,12 @@ static void brace_arguments(strbuf *b, const char *command, int n_args) {
 /* "3/4" and nothing else becomes \frac{3}{4}. */
 static void write_fraction(strbuf *b) {
     char *end;
+    errno = 0;
     long p = strtol(b->data, &end, 10);
     if (end == b->data || *end != '/' || !is_digit(end[1])) return;
     const char *below = end + 1;
     long q = strtol(below, &end, 10);
-    if (*end) return;
+    if (*end || errno || p == LONG_MIN) return; /* longer numbers stay as they are written */
     strbuf_clear(b);
     strbuf_printf(b, "%s\\frac{%ld}{%ld}", p < 0 ? "-" : "", labs(p), q);
 }

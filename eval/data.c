@@ -97,9 +97,9 @@ int data_sample(strbuf *out, const char *id_key, const char *id, const char *key
     strbuf_init(&clean, SIZE_MAX / 4);
     data_utf8(&clean, text, n);
     cJSON *o = cJSON_CreateObject();
-    if (id_key) cJSON_AddStringToObject(o, id_key, id);
-    cJSON_AddStringToObject(o, key, clean.data);
-    char *line = cJSON_PrintUnformatted(o);
+    bool made =
+        (!id_key || cJSON_AddStringToObject(o, id_key, id)) && cJSON_AddStringToObject(o, key, clean.data);
+    char *line = made ? cJSON_PrintUnformatted(o) : NULL;
     if (line) strbuf_puts(out, line);
     strbuf_putc(out, '\n');
     bool ok = line && !clean.failed && !out->failed;

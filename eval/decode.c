@@ -197,7 +197,7 @@ static int judge_text(const decoder *w, const example *x, const strbuf *made, ui
     int rc = tokenizer_encode(w->judge->tok, x->prompt, strlen(x->prompt), mask, true, &head, &n_head, e);
     if (!rc) rc = tokenizer_encode(w->judge->tok, made->data, made->len, mask, false, &tail, &n_tail, e);
     int max = denoiser_get_info(w->judge_d)->max_len, n = n_head + n_tail < max ? n_head + n_tail : max;
-    if (!rc && !(all = mem_new((size_t)(n_head + n_tail), sizeof *all)))
+    if (!rc && !(all = mem_new((size_t)n_head + (size_t)n_tail, sizeof *all)))
         rc = err_set(e, ERR_NO_MEMORY, "out of memory for a text of %d tokens", n);
     if (!rc) {
         memcpy(all, head, (size_t)n_head * sizeof *all);
@@ -224,7 +224,9 @@ static int measure(const decoder *w, int item, const decoded *d, outcome *out, e
     strbuf_init(&clean, SIZE_MAX / 4);
     tokenizer_decode(w->m->tok, d->tokens + from, to - from, false, &made);
     data_utf8(&clean, made.data, made.len);
-    rc = judge_text(w, &w->plan->examples.items[x], &clean, seed, &out->judge, e);
+    strbuf_share_fault(&clean, &made);
+    rc = clean.failed ? strbuf_fault(&clean, "judge", e)
+                      : judge_text(w, &w->plan->examples.items[x], &clean, seed, &out->judge, e);
     strbuf_release(&made);
     strbuf_release(&clean);
     return rc;
@@ -241,6 +243,7 @@ static int judge_answer(const decoder *w, int item, const decoded *d, outcome *o
     strbuf clean;
     strbuf_init(&clean, SIZE_MAX / 4);
     data_utf8(&clean, text.data, text.len);
+    strbuf_share_fault(&clean, &text);
     strbuf_release(&text);
     out->text = strbuf_take(&clean, NULL);
     if (!out->text) return err_set(e, ERR_NO_MEMORY, "out of memory for a text");

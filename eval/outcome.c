@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "eval/data.h"
+#include "replay/json.h"
 
 void outcome_release(outcome *o) {
     free(o->text);
@@ -17,65 +18,54 @@ void outcome_release(outcome *o) {
 
 /* Out ------------------------------------------------------------------ */
 
-static void put_real(cJSON *o, const char *key, double v) {
-    char text[40];
-    if (!isfinite(v)) return; /* not measured */
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, v);
-        double back = strtod(text, NULL);
-        if (!(back < v) && !(back > v)) break;
-    }
-    cJSON_AddRawToObject(o, key, text);
+static void put_real(json_out *o, cJSON *line, const char *key, double v) {
+    if (isfinite(v)) json_real(o, line, key, v); /* else not measured */
 }
 
-static void put_int(cJSON *o, const char *key, int64_t v) {
-    char text[24];
-    snprintf(text, sizeof text, "%" PRId64, v);
-    cJSON_AddRawToObject(o, key, text);
-}
-
-static void put_text(cJSON *o, const char *key, const char *s) {
+static void put_text(json_out *o, cJSON *line, const char *key, const char *s) {
     strbuf clean;
     strbuf_init(&clean, SIZE_MAX / 4);
     data_utf8(&clean, s, strlen(s));
-    cJSON_AddStringToObject(o, key, clean.data);
+    if (clean.failed) o->failed = true;
+    json_text(o, line, key, clean.data);
     strbuf_release(&clean);
 }
 
-static void put_item(cJSON *o, const eval_plan *p, int item) {
+static void put_item(json_out *o, cJSON *line, const eval_plan *p, int item) {
     const eval_config *c = &p->configs[plan_config(p, item)];
     char key[EVAL_KEY], seed[24];
-    plan_key(p, item, key);
+    if (!plan_key(p, item, key)) o->failed = true;
     snprintf(seed, sizeof seed, "%" PRIu64, c->seed);
-    cJSON_AddStringToObject(o, "key", key);
-    cJSON_AddStringToObject(o, "task", p->task->name);
-    put_text(o, "example", p->examples.items[plan_example(p, item)].id);
-    cJSON_AddStringToObject(o, "policy", c->label);
-    put_int(o, "length", c->length);
-    cJSON_AddStringToObject(o, "seed", seed);
+    json_text(o, line, "key", key);
+    json_text(o, line, "task", p->task->name);
+    put_text(o, line, "example", p->examples.items[plan_example(p, item)].id);
+    json_text(o, line, "policy", c->label);
+    json_int(o, line, "length", c->length);
+    json_text(o, line, "seed", seed);
 }
 
 int outcome_write(const eval_plan *p, int item, const outcome *r, strbuf *out, err *e) {
-    cJSON *o = cJSON_CreateObject();
-    put_item(o, p, item);
-    if (r->verdict != VERDICT_NONE) cJSON_AddBoolToObject(o, "correct", r->verdict == VERDICT_RIGHT);
-    put_int(o, "masks", r->masks);
-    put_int(o, "steps", r->steps);
-    put_real(o, "tokens_per_step", r->rate);
-    if (r->over) cJSON_AddBoolToObject(o, "over_budget", true);
-    put_real(o, "nfe", r->nfe);
-    put_int(o, "backward_rows", r->backward_rows);
-    put_real(o, "seconds", r->seconds);
-    put_real(o, "elbo", r->elbo);
-    put_real(o, "judge", r->judge);
-    put_real(o, "entropy", r->entropy);
-    put_real(o, "diversity", r->diversity);
-    put_text(o, "text", r->text ? r->text : "");
-    char *line = cJSON_PrintUnformatted(o);
-    if (line) strbuf_printf(out, "%s\n", line);
-    bool ok = line && !out->failed;
-    cJSON_free(line);
-    cJSON_Delete(o);
+    json_out o = {0};
+    cJSON *line = json_object(&o, NULL, NULL);
+    put_item(&o, line, p, item);
+    if (r->verdict != VERDICT_NONE) json_bool(&o, line, "correct", r->verdict == VERDICT_RIGHT);
+    json_int(&o, line, "masks", r->masks);
+    json_int(&o, line, "steps", r->steps);
+    put_real(&o, line, "tokens_per_step", r->rate);
+    if (r->over) json_bool(&o, line, "over_budget", true);
+    put_real(&o, line, "nfe", r->nfe);
+    json_int(&o, line, "backward_rows", r->backward_rows);
+    put_real(&o, line, "seconds", r->seconds);
+    put_real(&o, line, "elbo", r->elbo);
+    put_real(&o, line, "judge", r->judge);
+    put_real(&o, line, "entropy", r->entropy);
+    put_real(&o, line, "diversity", r->diversity);
+    put_text(&o, line, "text", r->text ? r->text : "");
+    char *text = o.failed ? NULL : cJSON_PrintUnformatted(line);
+    if (text) strbuf_printf(out, "%s\n", text);
+    bool ok = text && !out->failed;
+    cJSON_free(text);
+    cJSON_Delete(line);
     return ok ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for a result");
 }
 

@@ -165,7 +165,7 @@ int plan_identity(eval_plan *p, const model *m, const model *judge, bool raw, er
     return p->identity ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for the identity of an evaluation");
 }
 
-void plan_key(const eval_plan *p, int item, char out[EVAL_KEY]) {
+bool plan_key(const eval_plan *p, int item, char out[EVAL_KEY]) {
     const example *x = &p->examples.items[plan_example(p, item)];
     const eval_config *c = &p->configs[plan_config(p, item)];
     strbuf b;
@@ -177,6 +177,8 @@ void plan_key(const eval_plan *p, int item, char out[EVAL_KEY]) {
         strbuf_printf(&b, " %s=%s", c->params.defs[i]->name,
                       param_format(&c->params, i, value, sizeof value));
     }
+    bool ok = !b.failed;
     eval_hash(b.data, b.len, out);
     strbuf_release(&b);
+    return ok;
 }

@@ -70,8 +70,8 @@ static inline int plan_config(const eval_plan *p, int item) {
     return item % p->n_configs;
 }
 
-/* 32 hex digits that stand for the item's model, example and configuration. */
-void plan_key(const eval_plan *p, int item, char out[EVAL_KEY]);
+/* 32 hex digits that stand for the item's model, example and configuration; false when memory is short. */
+bool plan_key(const eval_plan *p, int item, char out[EVAL_KEY]);
 
 /* 128 bits of a text as 32 hex digits: FNV-1a twice, from two starts, each ended by SplitMix64's finaliser.
  * Not cryptographic. */

@@ -40,10 +40,10 @@ static void put_axes(strbuf *b, const plot_axes *a) {
         strbuf_printf(b, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%d%%</text>\n", LEFT - 8, y + 4,
                       20 * i);
     }
-    for (double decade = pow(10, floor(log10(a->low))); decade <= a->high; decade *= 10) {
+    for (int power = (int)floor(log10(a->low)); pow(10, power) <= a->high; power++) {
         static const int marks[] = {1, 2, 5};
         for (int i = 0; i < 3; i++) {
-            double nfe = decade * marks[i];
+            double nfe = pow(10, power) * marks[i];
             if (nfe < a->low || nfe > a->high) continue;
             double x = x_of(a, nfe);
             strbuf_printf(b, "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#ddd\"/>\n", x, TOP,
@@ -90,7 +90,7 @@ static void put_point(strbuf *b, const summary *s, const summary_row *r, const p
     strbuf_printf(b, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"5\" fill=\"%s\"><title>", x, y, color);
     put_escaped(b, r->config->label);
     strbuf_printf(b, ": %d of %d, NFE %.1f</title></circle>\n", r->correct, r->n, r->nfe);
-    double row = HEIGHT + LEGEND_ROW / 2 + i * (double)LEGEND_ROW;
+    double row = HEIGHT + LEGEND_ROW / 2.0 + i * (double)LEGEND_ROW;
     strbuf_printf(b, "<circle cx=\"%d\" cy=\"%.1f\" r=\"5\" fill=\"%s\"/><text x=\"%d\" y=\"%.1f\">", LEFT,
                   row, color, LEFT + 14, row + 4);
     put_escaped(b, r->config->label);

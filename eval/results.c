@@ -15,6 +15,8 @@ enum { RESULTS_MAX_BYTES = 1 << 30 };
 struct results_file {
     int fd;
     char *path;
+    off_t good; /* bytes of whole lines */
+    bool broken;
 };
 
 /* Items by key, sorted. */
@@ -30,9 +32,14 @@ static int by_key(const void *a, const void *b) {
 static keyed *sorted_keys(const eval_plan *p) {
     int n = plan_items(p);
     keyed *k = mem_new((size_t)n, sizeof *k);
-    for (int i = 0; k && i < n; i++) {
-        plan_key(p, i, k[i].key);
+    bool ok = k;
+    for (int i = 0; ok && i < n; i++) {
+        ok = plan_key(p, i, k[i].key);
         k[i].item = i;
+    }
+    if (k && !ok) {
+        free(k);
+        k = NULL;
     }
     if (k) qsort(k, (size_t)n, sizeof *k, by_key);
     return k;
@@ -72,21 +79,29 @@ static int io_error(const char *path, err *e) {
     return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
 }
 
+/* What a killed run was writing begins like every line; anything else is a file that was named by mistake. */
+static bool is_torn_line(const char *s, size_t n) {
+    static const char begin[] = "{\"key\":\"";
+    return !memcmp(s, begin, n < sizeof begin - 1 ? n : sizeof begin - 1);
+}
+
+/* Nothing is cut off before all of it has been understood. */
 static int read_existing(results_file *f, const eval_plan *p, outcome *outcomes, int *found, bool *torn,
                          err *e) {
     strbuf text;
     int rc = strbuf_read_file(&text, f->path, RESULTS_MAX_BYTES, e);
     if (rc) return rc;
-    size_t whole = text.len;
-    while (whole > 0 && text.data[whole - 1] != '\n') whole--;
-    if (torn) *torn = whole < text.len;
-    if (whole < text.len && (whole == 0 ? text.data[0] != '{' : false)) {
+    size_t all = text.len;
+    while (text.len > 0 && text.data[text.len - 1] != '\n') text.len--;
+    if (torn) *torn = text.len < all;
+    if (!is_torn_line(text.data + text.len, all - text.len)) {
         rc = err_set(e, ERR_BAD_FORMAT, "%s: not a results file", f->path);
-    } else if (whole < text.len && ftruncate(f->fd, (off_t)whole)) {
+    } else if ((rc = take_all(&text, p, outcomes, found, e)) != 0) {
+        err_prefix(e, "%s", f->path);
+    } else if (text.len < all && ftruncate(f->fd, (off_t)text.len)) {
         rc = io_error(f->path, e);
     }
-    text.len = whole;
-    if (!rc && (rc = take_all(&text, p, outcomes, found, e))) err_prefix(e, "%s", f->path);
+    f->good = (off_t)text.len;
     strbuf_release(&text);
     return rc;
 }
@@ -112,17 +127,27 @@ int results_open(results_file **out, const char *path, const eval_plan *p, outco
     return 0;
 }
 
+/* What was written of a line is taken back; the lines of other workers must not end up behind it. */
+static int give_up(results_file *f, int why, err *e) {
+    f->broken = true;
+    int cut = ftruncate(f->fd, f->good); /* where it fails the last line is torn, as that of a killed run */
+    (void)cut;
+    return err_set(e, ERR_IO, "%s: %s", f->path, strerror(why));
+}
+
 /* One write call: a killed run leaves a whole line or a torn last one. */
 int results_append(results_file *f, const strbuf *line, err *e) {
     const char *at = line->data;
     size_t left = line->len;
+    if (f->broken) return err_set(e, ERR_IO, "%s: writing failed earlier", f->path);
     while (left > 0) {
         ssize_t n = write(f->fd, at, left);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return io_error(f->path, e);
+        if (n <= 0) return give_up(f, n < 0 ? errno : EIO, e);
         at += n;
         left -= (size_t)n;
     }
+    f->good += (off_t)line->len;
     return fdatasync(f->fd) && errno != EINVAL && errno != EROFS ? io_error(f->path, e) : 0;
 }
 

@@ -79,7 +79,9 @@ static void close_worker(worker *k) {
 static int work(worker *k, int item, outcome *o, strbuf *line, err *e) {
     strbuf_init(line, SIZE_MAX / 4);
     int rc = decode_item(&k->w, item, o, e);
-    if (!rc) rc = outcome_write(k->w.plan, item, o, line, e);
+    if (rc) return rc;
+    rc = outcome_write(k->w.plan, item, o, line, e);
+    if (rc) outcome_release(o);
     return rc;
 }
 

@@ -327,8 +327,8 @@ kernels *kernels_cpu(void);
  * float32, where it has not. */
 kernels *kernels_cpu_bf16(void);
 bool kernels_have_bf16(void);
-/* For tests: false makes this processor one without. */
-void kernels_allow_bf16(bool yes);
+/* For tests: false makes this processor one without vectors of 512 bits. */
+void kernels_allow_wide(bool yes);
 
 /* Number of threads that CPU kernels use; n <= 0 restores the default (all cores). */
 void kernels_set_threads(int n);

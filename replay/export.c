@@ -7,6 +7,7 @@
 #include "replay/export_color.h"
 #include "replay/export_impl.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): initializers take none */
 const export_format export_formats[] = {
 #define X(name_, runs_, view_, at_, help_)                                                                   \
     {.name = #name_,                                                                                         \
@@ -18,6 +19,7 @@ const export_format export_formats[] = {
     EXPORT_FORMATS(X)
 #undef X
         {0}};
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 const export_format *export_find(const char *name) {
     for (const export_format *f = export_formats; f->name; f++) {

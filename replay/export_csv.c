@@ -106,7 +106,7 @@ int replay_export_csv(const trajectory *t, strbuf *out, err *e) {
     if (!tokens || !rank_of) {
         rc = err_set(e, ERR_NO_MEMORY, "export: out of memory");
     } else if (out->failed) {
-        rc = err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
+        rc = export_check(out, e);
     }
     free(tokens);
     free(rank_of);

@@ -34,6 +34,6 @@ int replay_export_json(const trajectory *t, strbuf *out, err *e) {
     if (!rc) rc = put(out, &o, format_closing(&o, t), kept ? kept->closing_extra : NULL, e);
     strbuf_puts(out, "\n}\n");
     free(log.seen);
-    if (!rc && out->failed) rc = err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
+    if (!rc) rc = export_check(out, e);
     return rc;
 }

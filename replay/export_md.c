@@ -103,6 +103,7 @@ static void flush_plain(strbuf *out, strbuf *plain) {
     visible v;
     while (visible_next(&scan, &v)) strbuf_puts(out, v.kind == VISIBLE_NEWLINE ? "\n" : v.text);
     if (plain->failed) out->failed = true;
+    strbuf_share_fault(out, plain);
     strbuf_clear(plain);
 }
 
@@ -150,6 +151,7 @@ static void put_block(strbuf *out, const char *title, const trajectory *t, const
     put_fence(out, text.data);
     strbuf_putc(out, '\n');
     if (text.failed) out->failed = true;
+    strbuf_share_fault(out, &text);
     strbuf_release(&text);
 }
 

@@ -191,6 +191,8 @@ static void put_top(strbuf *out, const step_record *r) {
     strbuf_add(out, ps.data, ps.len);
     strbuf_putc(out, ']');
     if (ids.failed || ps.failed) out->failed = true;
+    strbuf_share_fault(out, &ids);
+    strbuf_share_fault(out, &ps);
     strbuf_release(&ids);
     strbuf_release(&ps);
 }

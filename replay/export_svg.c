@@ -73,7 +73,7 @@ static void put_lines(figure *f, const char *text, int size, const char *attribu
         if (line)
             put_label(f, MARGIN, size, attributes, line);
         else
-            f->body.failed = true;
+            f->body.failed = f->body.no_memory = true;
         free(line);
         text += n;
         while (*text == ' ') text++;
@@ -87,6 +87,7 @@ static void put_title(figure *f) {
     strbuf_puts(&line, ", ");
     export_put_policy(&line, f->t->head.policy, &f->t->head.params, export_quote_none);
     f->y = MARGIN - 6;
+    strbuf_share_fault(&f->body, &line);
     put_lines(f, line.data, 16, " font-weight=\"600\"");
     strbuf_release(&line);
 }
@@ -109,6 +110,7 @@ static void put_facts(figure *f) {
     export_put_number(&line, sum.nfe, 4);
     strbuf_printf(&line, "\u00A0\u00B7 %lld backward rows\u00A0\u00B7 seed %llu",
                   (long long)sum.backward_rows, (unsigned long long)t->head.seed);
+    strbuf_share_fault(&f->body, &line);
     put_lines(f, line.data, SMALL, " fill=\"" SOFT "\"");
     strbuf_release(&line);
 }
@@ -122,6 +124,7 @@ static void put_setting(figure *f) {
     strbuf_puts(&line, "set by a person: ");
     export_put_policy(&line, s->policy, &s->params, export_quote_none);
     strbuf_printf(&line, "\u00A0\u00B7 %d pinned\u00A0\u00B7 %d banned", s->n_pins, s->n_bans);
+    strbuf_share_fault(&f->body, &line);
     put_lines(f, line.data, SMALL, " fill=\"" SOFT "\"");
     strbuf_release(&line);
 }
@@ -182,6 +185,7 @@ static void put_color_notes(figure *f) {
     strbuf_init(&line, 1 << 12);
     strbuf_puts(&line, "clipped at the 95th percentile of |TIS|\u00A0\u00B7 ");
     export_put_text(&line, tis_name(f), export_quote_none);
+    strbuf_share_fault(&f->body, &line);
     put_lines(f, line.data, SMALL, " fill=\"" SOFT "\"");
     strbuf_release(&line);
 }

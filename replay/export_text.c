@@ -117,5 +117,7 @@ void export_put_policy(strbuf *out, const char *name, const param_set *params, e
 }
 
 int export_check(const strbuf *out, err *e) {
-    return out->failed ? err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max) : 0;
+    if (!out->failed) return 0;
+    if (out->no_memory) return err_set(e, ERR_NO_MEMORY, "export: out of memory");
+    return err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
 }

@@ -117,6 +117,11 @@ int json_out_check(const json_out *o, const char *what, err *e) {
     return o->failed ? err_set(e, ERR_NO_MEMORY, "%s: out of memory", what) : 0;
 }
 
+static int check_put(const strbuf *b, err *e) {
+    if (b->no_memory) return err_set(e, ERR_NO_MEMORY, "out of memory while writing JSON");
+    return b->failed ? err_set(e, ERR_NO_MEMORY, "a line of more than %zu bytes", b->max) : 0;
+}
+
 int json_put_object(strbuf *b, const cJSON *obj, const char *extra, err *e) {
     char *text = obj ? cJSON_PrintUnformatted(obj) : NULL;
     if (!text) return err_set(e, ERR_NO_MEMORY, "out of memory while writing JSON");
@@ -128,5 +133,12 @@ int json_put_object(strbuf *b, const cJSON *obj, const char *extra, err *e) {
     }
     strbuf_putc(b, '}');
     cJSON_free(text);
-    return b->failed ? err_set(e, ERR_NO_MEMORY, "a line of more than %zu bytes", b->max) : 0;
+    return check_put(b, e);
+}
+
+int json_put_line(strbuf *b, const cJSON *obj, const char *extra, err *e) {
+    int rc = json_put_object(b, obj, extra, e);
+    if (rc) return rc;
+    strbuf_putc(b, '\n');
+    return check_put(b, e);
 }

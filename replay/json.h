@@ -42,6 +42,8 @@ bool json_put_real(strbuf *b, double v);
 /* Appends the object without spaces and with the fields of `extra` (the text of another object, or NULL) at
  * its end. */
 int json_put_object(strbuf *b, const cJSON *obj, const char *extra, err *e) MUST_CHECK;
+/* The same as a line: without its newline the next one would end up behind it. */
+int json_put_line(strbuf *b, const cJSON *obj, const char *extra, err *e) MUST_CHECK;
 
 /* Length of the valid UTF-8 prefix of n bytes; a NUL byte ends it too. */
 size_t json_utf8_prefix(const char *s, size_t n);

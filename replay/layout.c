@@ -1,6 +1,7 @@
 /* layout.c - tokens become glyphs, and glyphs find their places. */
 #include "replay/layout.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +49,7 @@ static bool is_plain(const source *s, int pos) {
 
 /* A combining mark goes to the glyph before it; the scan never begins with one. */
 static void stack(visible *under, const char *mark) {
-    size_t n = strlen(under->text);
+    size_t n = strlen(under->text); /* NOLINT(clang-analyzer-core.NonNullParamChecker): there is one */
     snprintf(under->text + n, sizeof under->text - n, "%s", mark);
 }
 
@@ -72,6 +73,7 @@ static bool add_plain(glyphs *g, const source *s, int from, int to) {
             end += n;
         }
         if (!v.width) {
+            assert(g->at && g->n); /* a scan begins with a character that has a width */
             stack(&g->at[g->n - 1].v, v.text);
         } else {
             ok = add(g, (glyph_of){.pos = pos, .v = v});

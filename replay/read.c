@@ -84,7 +84,11 @@ bool reader_next_line(reader *r) {
         r->whole = end != NULL;
     }
     r->line_no++;
-    if (r->line.failed) reader_fail_at(r, NULL, "a line of more than %d bytes", MAX_LINE);
+    if (r->line.no_memory) {
+        reader_fail_memory(r);
+    } else if (r->line.failed) {
+        reader_fail_at(r, NULL, "a line of more than %d bytes", MAX_LINE);
+    }
     if (!r->rc && ferror(r->f)) r->rc = err_set(r->e, ERR_IO, "%s: %s", r->path, strerror(errno));
     return !r->rc && (r->whole || r->line.len > 0);
 }

@@ -172,7 +172,7 @@ const double *reader_get_reals(reader *r, const json_value *obj, const char *key
     int got, i = 0;
     const json_value *v = reader_as_array(r, reader_need(r, obj, key), key, n, n, &got);
     double *out = reader_take(r, (size_t)got, sizeof *out);
-    for (const json_value *c = r->rc ? NULL : v->child; c; c = c->next)
+    for (const json_value *c = r->rc || !v ? NULL : v->child; c; c = c->next)
         out[i++] = reader_as_real(r, c, key, low, high);
     return r->rc ? NULL : out;
 }

@@ -25,12 +25,12 @@ static void read_text(reader *r, const json_value *v, token_text *out) {
     if (special && !json_is(special, JSON_BOOL))
         reader_fail_at(r, special, "special is neither true nor false");
     size_t n = strlen(s);
-    if (n > (hex ? 2u : 1u) * MAX_TOKEN_TEXT)
+    if (n > (hex ? (size_t)2 : 1) * MAX_TOKEN_TEXT)
         reader_fail_at(r, source, "a token's text is longer than %d bytes", MAX_TOKEN_TEXT);
     if (hex && n % 2) reader_fail_at(r, source, "hex has an odd number of digits");
     char *copy = reader_take(r, n + 1, 1);
     if (!copy) return;
-    memcpy(copy, s, n);
+    memcpy(copy, s, n); /* NOLINT(bugprone-not-null-terminated-result): n + 1 zeroed bytes */
     for (size_t i = 0; hex && i + 1 < n && !r->rc; i += 2) {
         int high = hex_digit(s[i]), low = hex_digit(s[i + 1]);
         if (high < 0 || low < 0) reader_fail_at(r, source, "hex holds something else than 0-9 and a-f");
@@ -56,7 +56,7 @@ void read_texts(reader *r, const json_value *obj) {
         }
         token_text new = {0}, *old = r->rc ? &new : &t->of[id];
         if (!r->rc) read_text(r, c, &new);
-        if (!r->rc && old->bytes &&
+        if (!r->rc && new.bytes && old->bytes &&
             (old->n != new.n || memcmp(old->bytes, new.bytes, new.n) != 0 || old->special != new.special)) {
             reader_fail_at(r, c, "texts: token %ld had another text before", id);
         }
@@ -92,7 +92,7 @@ void read_params(reader *r, const json_value *root, const char *policy_name, par
     char names[PARAM_MAX][64];
     if (obj && !json_is(obj, JSON_OBJECT)) reader_fail_at(r, obj, "params is not an object");
     param_init(out, no_params);
-    if (r->rc) return;
+    if (r->rc || !obj) return;
     if (p) policy_defaults(p, &untuned, out);
     for (int i = 0; i < out->n; i++) {
         snprintf(names[i], sizeof names[i], "%s", out->defs[i]->name);

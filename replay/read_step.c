@@ -21,7 +21,7 @@ static void read_masked(reader *r, const json_value *root, step_record *s) {
         if (r->rc) return;
         if (listed) {
             i++;
-            item = item->next;
+            item = item ? item->next : NULL;
         }
     }
 }

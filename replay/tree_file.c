@@ -20,9 +20,8 @@ static int write_line(int fd, json_out *o, cJSON *root, const char *path, err *e
     strbuf line;
     strbuf_init(&line, MAX_LINE);
     int rc = json_out_check(o, path, e);
-    if (!rc) rc = json_put_object(&line, root, NULL, e);
+    if (!rc) rc = json_put_line(&line, root, NULL, e);
     cJSON_Delete(root);
-    strbuf_putc(&line, '\n');
     for (size_t done = 0; done < line.len && !rc;) {
         ssize_t n = write(fd, line.data + done, line.len - done);
         if (n > 0) done += (size_t)n;
@@ -71,8 +70,9 @@ int tree_save(const tree *const *trees, int n, const char *path, err *e) {
     strbuf temp;
     strbuf_init(&temp, 1 << 16);
     strbuf_printf(&temp, "%s.%ld.tmp", path, (long)getpid());
-    int fd = temp.failed ? -1 : open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    int rc = fd < 0 ? err_set(e, ERR_IO, "%s: %s", path, strerror(errno)) : 0;
+    int rc = temp.failed ? strbuf_fault(&temp, path, e) : 0;
+    int fd = rc ? -1 : open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (!rc && fd < 0) rc = err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
     if (!rc) {
         rc = write_trees(fd, trees, n, path, e);
         close(fd);

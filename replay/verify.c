@@ -154,7 +154,7 @@ static void compare_write_numbers(comparison *c) {
     }
     if (v && pos) {
         compare_reals(c, "p of the write", pos, v, v + n, n);
-        compare_reals(c, "score of the write", pos, v + 2 * n, v + 3 * n, n);
+        compare_reals(c, "score of the write", pos, v + 2 * (size_t)n, v + 3 * (size_t)n, n);
     }
     free(pos);
     free(v);

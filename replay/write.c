@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,9 @@ struct recorder {
     int fd;
     off_t good; /* bytes of whole lines */
     int n_steps;
-    bool broken, finished;
+    bool stopped;  /* a step could not be recorded; those after it do not follow */
+    bool broken;   /* nor the closing line */
+    bool finished; /* the closing line is there */
     text_log log;
     strbuf line;
 };
@@ -27,10 +30,9 @@ struct recorder {
 static int put_line(recorder *r, const json_out *o, cJSON *root, const char *extra, err *e) {
     int rc = json_out_check(o, r->path, e);
     strbuf_clear(&r->line);
-    if (!rc) rc = json_put_object(&r->line, root, extra, e);
+    if (!rc) rc = json_put_line(&r->line, root, extra, e);
     cJSON_Delete(root);
     if (rc) return rc;
-    strbuf_putc(&r->line, '\n');
     size_t done = 0;
     while (done < r->line.len && !rc) {
         ssize_t n = write(r->fd, r->line.data + done, r->line.len - done);
@@ -53,6 +55,7 @@ static int open_fd(recorder **out, int fd, const char *path, const traj_header *
     recorder *r = mem_new(1, sizeof *r);
     json_out o = {0};
     int rc = 0;
+    *out = NULL; /* whatever comes, the caller closes it */
     if (!r) {
         close(fd);
         return err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
@@ -75,18 +78,33 @@ static int open_fd(recorder **out, int fd, const char *path, const traj_header *
     return rc;
 }
 
+/* A regular file is recorded to by one process at a time: the lines of two would end up in each other. A file
+ * system without locks must do without this. */
+static int claim(int fd, const char *path, err *e) {
+    struct stat st;
+    if (fstat(fd, &st) || !S_ISREG(st.st_mode) || !flock(fd, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK)
+        return 0;
+    return err_set(e, ERR_BAD_ARGUMENT, "%s: another run is recording to it", path);
+}
+
+/* Emptied only once it is claimed. */
 int recorder_open(recorder **out, const char *path, const traj_header *h, token_texts texts, err *e) {
     *out = NULL;
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) return err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
-    return open_fd(out, fd, path, h, texts, e);
+    int rc = claim(fd, path, e);
+    if (!rc && ftruncate(fd, 0) && errno != EINVAL) /* EINVAL: a pipe or a device */
+        rc = err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    if (!rc) return open_fd(out, fd, path, h, texts, e);
+    close(fd);
+    return rc;
 }
 
 int recorder_step(recorder *r, const step_record *rec, err *e) {
     json_out o = {0};
-    if (r->broken || r->finished) {
+    if (r->stopped || r->broken || r->finished) {
         return err_set(e, ERR_IO, "%s: the recording %s; step %d is not recorded", r->path,
-                       r->broken ? "failed earlier" : "is closed", rec->step);
+                       r->finished ? "is closed" : "failed earlier", rec->step);
     }
     if (rec->step != r->n_steps) {
         return err_set(e, ERR_BAD_ARGUMENT, "%s: step %d follows step %d", r->path, rec->step,
@@ -94,11 +112,9 @@ int recorder_step(recorder *r, const step_record *rec, err *e) {
     }
     cJSON *root = format_step(&o, rec, &r->log);
     int rc = put_line(r, &o, root, rec->extra_json, e);
-    if (rc) {
-        r->broken = true;
-    } else {
-        r->n_steps++;
-    }
+    r->stopped = rc != 0;
+    if (rc && rc != ERR_NO_MEMORY) r->broken = true;
+    if (!rc) r->n_steps++;
     return rc;
 }
 
@@ -110,11 +126,8 @@ int recorder_finish(recorder *r, const trajectory *t, err *e) {
     }
     const struct replay_texts *kept = replay_kept(t->texts);
     int rc = put_line(r, &o, format_closing(&o, t), kept ? kept->closing_extra : NULL, e);
-    if (rc) {
-        r->broken = true;
-    } else {
-        r->finished = true;
-    }
+    r->finished = !rc;
+    if (rc && rc != ERR_NO_MEMORY) r->broken = true;
     return rc;
 }
 
@@ -146,6 +159,15 @@ int replay_write_fd(int fd, const trajectory *t, const char *path, err *e) {
     return rc;
 }
 
+/* Does no run record to the file that is to be replaced? What it writes would be lost with the old file. */
+static int check_unclaimed(const char *path, err *e) {
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) return 0; /* not there, or the replacement will say why not */
+    int rc = claim(fd, path, e);
+    close(fd);
+    return rc;
+}
+
 int replay_save(const trajectory *t, const char *path, err *e) {
     struct stat st;
     recorder *r;
@@ -159,10 +181,10 @@ int replay_save(const trajectory *t, const char *path, err *e) {
     strbuf temp;
     strbuf_init(&temp, 1 << 16);
     strbuf_printf(&temp, "%s.%ld.tmp", path, (long)getpid());
-    int fd = temp.failed ? -1 : open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666), rc;
-    if (fd < 0) {
-        rc = err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
-    } else {
+    int rc = temp.failed ? strbuf_fault(&temp, path, e) : check_unclaimed(path, e);
+    int fd = rc ? -1 : open(temp.data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (!rc && fd < 0) rc = err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
+    if (!rc) {
         rc = open_fd(&r, fd, path, &t->head, t->texts, e);
         if (!rc) rc = write_all(r, t, true, e);
         recorder_close(r);

@@ -12,14 +12,17 @@ run_one() {
     found=$BUILD/found/$2 log=$BUILD/found/$2.log
     rm -rf "$found" "$found"-* "$found.tmp"
     mkdir -p "$found" "$found.tmp" "tests/fuzz/corpus/$2"
+    max=20000
     case $2 in
     gguf | checkpoint) dict=gguf ;;
-    safetensors | tokenizer | trajectory) dict=json ;;
+    safetensors | config | tokenizer | tasks | trajectory | view | verify) dict=json ;;
+    commands) dict=commands max=200 ;;
+    terminal) dict=keys max=80 ;;
     *) dict= ;;
     esac
     status=0
-    OMP_NUM_THREADS=1 TMPDIR=$found.tmp "$BUILD/tests/fuzz/fuzz_$2" -seed=1 -max_total_time="$1" -timeout=10 -rss_limit_mb=1024 \
-        -malloc_limit_mb=512 -max_len=20000 -print_final_stats=1 -artifact_prefix="$found-" \
+    ASAN_OPTIONS=quarantine_size_mb=16 OMP_NUM_THREADS=1 TMPDIR=$found.tmp "$BUILD/tests/fuzz/fuzz_$2" -seed=1 -max_total_time="$1" -timeout=10 -rss_limit_mb=1024 \
+        -malloc_limit_mb=512 -max_len="$max" -print_final_stats=1 -artifact_prefix="$found-" \
         ${dict:+"-dict=tests/fuzz/$dict.dict"} "$found" "tests/fuzz/corpus/$2" "$BUILD/seeds/$2" >"$log" 2>&1 ||
         status=$?
     rm -rf "$found.tmp"
@@ -45,5 +48,6 @@ rm -rf "$BUILD/seeds"
 python3 tests/fuzz/make_seeds.py "$BUILD/seeds"
 seconds=${1:-8}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- checkpoint safetensors tokenizer trajectory gguf theme lesson
+[ $# -gt 0 ] || set -- terminal commands view checkpoint safetensors config tokenizer text \
+    trajectory verify tasks arguments gguf theme lesson
 printf '%s\n' "$@" | xargs -P 2 -n 1 sh "$0" --one "$seconds" || exit 1

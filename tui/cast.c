@@ -70,20 +70,24 @@ static int put_frame(strbuf *out, app *a, cells *g, double at, err *e) {
     return 0;
 }
 
-static void put_header(strbuf *out, const app *a, const cast_opts *c) {
+/* Players make the title that of the terminal or of a page. */
+static void put_title(strbuf *out, const app *a) {
     strbuf title;
     strbuf_init(&title, 1024);
+    strbuf_printf(&title, "tabes: %s by ", app_pane(a, 0)->traj->head.model_name);
     for (int i = 0; i < a->n_panes; i++)
         strbuf_printf(&title, "%s%s", i ? " beside " : "", pane_policy(app_pane(a, i)));
-    strbuf_printf(out, "{\"version\": 2, \"width\": %d, \"height\": %d, \"title\": \"tabes: ", c->cols,
-                  c->rows);
-    const char *name = app_pane(a, 0)->traj->head.model_name;
-    for (const char *s = name; *s; s++) put_byte(out, (unsigned char)*s);
-    strbuf_puts(out, " by ");
+    utf8_tame(title.data);
     for (const char *s = title.data; *s; s++) put_byte(out, (unsigned char)*s);
+    strbuf_share_fault(out, &title);
+    strbuf_release(&title);
+}
+
+static void put_header(strbuf *out, const app *a, const cast_opts *c) {
+    strbuf_printf(out, "{\"version\": 2, \"width\": %d, \"height\": %d, \"title\": \"", c->cols, c->rows);
+    put_title(out, a);
     strbuf_puts(out, "\", \"env\": {\"TERM\": \"xterm-256color\"}}\n");
     strbuf_puts(out, "[0.000, \"o\", \"\\u001b[?25l\\u001b[2J\"]\n");
-    strbuf_release(&title);
 }
 
 static int put_states(strbuf *out, app *a, cells *g, const cast_opts *c, err *e) {
@@ -114,7 +118,7 @@ int tui_cast(const tui_opts *o, const cast_opts *c, strbuf *out, err *e) {
         put_header(out, &a, c);
         rc = put_states(out, &a, &g, c, e);
     }
-    if (!rc && out->failed) rc = err_set(e, ERR_NO_MEMORY, "export: more than %zu bytes", out->max);
+    if (!rc && out->failed) rc = strbuf_fault(out, "export", e);
     cells_release(&g);
     app_close(&a);
     return rc;

@@ -1,13 +1,9 @@
 /* command_file.c - commands that read and write files. */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/outfile.h"
 #include "tui/command.h"
 
 enum { EXPORT_MAX_BYTES = 512 << 20 };
@@ -19,6 +15,7 @@ int command_record(app *a, const char *rest, unsigned *flags, err *e) {
     if (w.n > 1) return err_set(e, ERR_BAD_ARGUMENT, "found %d words, expected: record [PREFIX]", w.n);
     const char *before = a->record_prefix;
     char *own = w.n ? mem_copy(w.at[0], strlen(w.at[0]) + 1, 1) : NULL;
+    if (w.n && !own) return err_set(e, ERR_NO_MEMORY, "out of memory for a prefix");
     if (own) a->record_prefix = own;
     *flags |= app_record(a, 0);
     a->record_prefix = before;
@@ -44,31 +41,6 @@ int command_write(app *a, const char *rest, unsigned *flags, err *e) {
     app_say(a, "wrote %s", w.at[0]);
     *flags |= APP_REDRAW;
     return 0;
-}
-
-/* By another name first, so that a failure leaves the old file. */
-static int write_file(const char *path, const strbuf *text, err *e) {
-    char temp[4096];
-    if (snprintf(temp, sizeof temp, "%s.XXXXXX", path) >= (int)sizeof temp)
-        return err_set(e, ERR_BAD_ARGUMENT, "%.100s...: the name is too long", path);
-    int fd = mkstemp(temp);
-    if (fd < 0) return err_set(e, ERR_IO, "%.200s: %s", path, strerror(errno));
-    size_t done = 0;
-    while (done < text->len) {
-        ssize_t n = write(fd, text->data + done, text->len - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        done += (size_t)n;
-    }
-    mode_t mask = umask(0);
-    umask(mask);
-    bool ok = done == text->len && !fchmod(fd, 0666 & ~mask) && !fsync(fd);
-    int why = errno;
-    if (close(fd)) ok = false;
-    if (ok && !rename(temp, path)) return 0;
-    if (ok) why = errno;
-    unlink(temp);
-    return err_set(e, ERR_IO, "%.200s: %s", path, strerror(why));
 }
 
 /* Of two panes both; of more the focused one beside A, or beside B when A is focused. */
@@ -97,7 +69,7 @@ int command_export(app *a, const char *rest, unsigned *flags, err *e) {
     }
     export_opts o = {.at = a->panes[a->focus].state};
     if (!rc) rc = export_write(f, runs, n, o, &out, e);
-    if (!rc) rc = write_file(w.at[1], &out, e);
+    if (!rc) rc = outfile_write(w.at[1], &out, e);
     for (int i = 0; i < n; i++) noted_release(&v[i]);
     strbuf_release(&out);
     if (rc) return rc;

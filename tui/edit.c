@@ -55,7 +55,10 @@ static bool send_worker(app *a, pane *p, err *e) {
     bool propose = !p->own.pending;
     int rc = worker_seek(a->worker, p->id, &p->own.head, &to, propose, e);
     free(tokens);
-    if (rc) return false;
+    if (rc) {
+        worker_close(a->worker, p->id); /* the session is not at this state: nothing may go on from it */
+        return false;
+    }
     p->busy = propose;
     p->busy_since = clock_now();
     p->error[0] = '\0';

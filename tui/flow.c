@@ -315,7 +315,8 @@ const char *flow_token_text(token_texts texts, int32_t id, int32_t mask_id, char
     if (id >= 0 && id == mask_id) {
         snprintf(buf, (size_t)size, "<mask>");
     } else if (!s) {
-        snprintf(buf, (size_t)size, id < 0 ? "" : "#%d", id);
+        buf[0] = '\0';
+        if (id >= 0) snprintf(buf, (size_t)size, "#%d", id);
     } else {
         int used = 0;
         for (size_t i = 0; i < n && used + 4 < size; i++) {

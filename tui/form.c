@@ -1,5 +1,6 @@
 /* form.c - policy and parameters of a pane as a form, made from the tables of policies and parameters. What
  * it holds becomes one setting, from the state shown on. */
+#include <assert.h>
 #include <string.h>
 
 #include "engine/intervene.h"
@@ -48,6 +49,7 @@ static void change_policy(app *a, int by) {
     param_set old = o->params;
     strbuf left_out;
     strbuf_init(&left_out, sizeof o->note / 2);
+    assert(n);
     o->policy = policies[((at + by) % n + n) % n];
     app_carry_params(a, o->policy, &old, &o->params, &left_out);
     if (left_out.len) dialog_note(a, "with its own %s", left_out.data);
@@ -57,8 +59,9 @@ static void change_policy(app *a, int by) {
 /* The next of a choice, or the other of two. */
 static void turn(dialog *o, int by) {
     const param_def *d = o->params.defs[o->row - 1];
-    int n = 2, i = o->row - 1;
-    for (n = d->type == PARAM_BOOL ? 2 : 0; d->type == PARAM_CHOICE && d->choices[n]; n++) {}
+    int n = d->type == PARAM_BOOL ? 2 : 0, i = o->row - 1;
+    for (; d->type == PARAM_CHOICE && d->choices[n]; n++) {}
+    assert(n); /* turns() let nothing else through */
     o->params.v[i] = ((int)o->params.v[i] + by + n) % n;
     o->params.given[i] = true;
     show_value(o);

@@ -144,3 +144,22 @@ unsigned keys_press(app *a, int key) {
     a->again = false;
     return flags | APP_REDRAW;
 }
+
+unsigned keys_input(app *a, const term_input *in) {
+    switch (in->event) {
+    case TERM_KEY:
+        return in->key < 0 ? APP_NONE : keys_press(a, in->key);
+    case TERM_CLICK:
+        return a->help || a->over ? APP_NONE : app_click(a, in->x, in->y);
+    case TERM_DRAG:
+        return a->help || a->over ? APP_NONE : app_drag(a, in->x, in->y);
+    case TERM_WHEEL:
+        if (a->over) return APP_NONE;
+        if (a->help) return keys_press(a, in->lines > 0 ? 'j' : 'k');
+        return app_wheel(a, in->x, in->y, in->lines);
+    case TERM_RESIZE:
+        return APP_REDRAW | APP_REPAINT;
+    default:
+        return APP_NONE;
+    }
+}

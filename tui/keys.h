@@ -8,6 +8,7 @@
 #define TABES_TUI_KEYS_H
 
 #include "tui/app.h"
+#include "tui/term.h"
 
 enum tui_key {
     TUI_KEY_FIRST = 0x110000,
@@ -66,5 +67,7 @@ const char *binding_label(const binding *b, char *buf, int size);
 
 /* One key press; returns APP_ flags. */
 unsigned keys_press(app *a, int key);
+/* A key, or what the pointer did; an open box takes the pointer away from what is under it. */
+unsigned keys_input(app *a, const term_input *in);
 
 #endif

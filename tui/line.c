@@ -86,8 +86,8 @@ static char **complete(const char *word, int start, int end) {
         while (k < common && found[i][k] == found[0][k]) k++;
         common = k;
         if (out) out[n == 1 ? 0 : i + 1] = found[i];
-        if (!out) free(found[i]);
     }
+    for (int i = 0; !out && i < n; i++) free(found[i]);
     if (out && n > 1) out[0] = strndup(found[0], common);
     if (out && !out[0]) {
         for (int i = 0; i < n; i++) free(out[i + 1]);
@@ -142,7 +142,24 @@ void line_keep_history(void) {
     rl.keeps = true;
 }
 
+static void close_line(void) {
+    typed_line *l = &rl.a->line;
+    rl_callback_handler_remove();
+    leave_history(l->kind);
+    l->open = false;
+    l->matches[0] = '\0';
+}
+
+/* Out of a search or a key sequence, too: what stays would crash the next line. */
+static void give_up(void) {
+    rl_callback_sigcleanup();
+    rl_free_line_state();
+    close_line();
+}
+
 void line_end(void) {
+    if (rl.a && rl.a->line.open)
+        give_up(); /* a search would go on in the next line, over entries that are gone */
     for (int i = 0; i < N_LINES; i++) {
         char path[4096];
         if (!rl.history[i]) continue;
@@ -160,14 +177,6 @@ void line_end(void) {
 }
 
 /* Opening and closing -------------------------------------------------- */
-
-static void close_line(void) {
-    typed_line *l = &rl.a->line;
-    rl_callback_handler_remove();
-    leave_history(l->kind);
-    l->open = false;
-    l->matches[0] = '\0';
-}
 
 static void run_line(const char *text, line_kind kind) {
     app *a = rl.a;
@@ -248,6 +257,14 @@ static int control_of(int key) {
     }
 }
 
+/* Beginnings of two-key sequences: one that ends an incremental search crashes readline 8.2 (Esc never gets
+ * there either), and what a quoted character or a search for one has allocated is lost when the line is given
+ * up in between.
+ */
+static bool waits_for_another(int key) {
+    return key == KEY_CTRL('x') || key == KEY_CTRL('v') || key == KEY_CTRL('q') || key == KEY_CTRL(']');
+}
+
 unsigned line_key(app *a, int key) {
     char bytes[4];
     rl.a = a;
@@ -256,15 +273,10 @@ unsigned line_key(app *a, int key) {
     bool rubs_out_all = (key == 127 || key == 8) && !a->line.text[0];
     key = control_of(key);
     if (key == KEY_ESC || key == KEY_CTRL('c') || rubs_out_all) {
-        rl_callback_sigcleanup(); /* out of a search or a key sequence: what stays would crash the next line
-                                   */
-        rl_free_line_state();
-        close_line();
+        give_up();
         return APP_REDRAW;
     }
-    /* A two-key sequence that ends an incremental search crashes readline 8.2 (Esc never gets there either),
-     * and control characters to be taken as they are have no use in a command. */
-    if (key == KEY_CTRL('x') || key == KEY_CTRL('v')) return APP_REDRAW;
+    if (waits_for_another(key)) return APP_REDRAW;
     if (key == KEY_CTRL('l')) return APP_REDRAW | APP_REPAINT;
     if (key == KEY_CTRL('d') && !a->line.text[0]) return APP_REDRAW;
     if (!key || strlen(a->line.text) + sizeof bytes >= sizeof a->line.text) {

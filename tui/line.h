@@ -29,6 +29,8 @@ void line_open(struct app *a, line_kind kind);
 unsigned line_key(struct app *a, int key);
 
 void line_keep_history(void); /* from now on, read and written */
-void line_end(void);          /* writes the histories; the process is about to leave the workbench */
+/* Writes the histories; a line that is open is given up. The process is about to leave the workbench; the app
+ * that a line was opened for is still there. */
+void line_end(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* live.c - verbs that need a model: committing, policies, restart, cancelling, recording; and the worker's
  * answers. */
+#include <assert.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,6 +35,7 @@ static void on_opened(app *a, pane *p, worker_event *ev) {
     trajectory fresh;
     err e = {0};
     if (trajectory_init(&fresh, &ev->head, model_texts(a->model), &e)) {
+        snprintf(p->error, sizeof p->error, "%s", e.msg); /* whoever waits for the pane sees that */
         app_complain(a, "%s", e.msg);
         return;
     }
@@ -46,6 +48,7 @@ static void on_opened(app *a, pane *p, worker_event *ev) {
 
 static void on_proposed(app *a, pane *p, worker_event *ev) {
     p->busy = false;
+    if (!p->traj) return; /* there was no memory for it */
     trajectory_set_pending(&p->own, ev->rec);
     if (!ev->rec) {
         p->want = 0;
@@ -174,6 +177,7 @@ static unsigned change_policy(app *a, int by) {
     for (; policies[n]; n++) {
         if (policies[n] == a->panes[a->focus].policy) at = n;
     }
+    assert(n);
     return app_set_policy(a, policies[((at + by) % n + n) % n]);
 }
 

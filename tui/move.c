@@ -69,8 +69,13 @@ unsigned app_half_up(app *a, int count) {
 /* Masked and generated positions -------------------------------------- */
 
 static unsigned seek_masked(app *a, int by, int count) {
-    const pane *p = &a->panes[a->focus];
+    pane *p = &a->panes[a->focus];
+    err e = {0};
     if (!p->traj) return APP_NONE;
+    if (pane_derive(p, &e)) {
+        app_complain(a, "%s", e.msg);
+        return APP_REDRAW;
+    }
     int found = -1, left = count ? count : 1;
     for (int i = a->cursor + by; left && i >= 0 && i < p->traj->head.n_tokens; i += by) {
         if (p->tokens[i] != p->traj->head.mask_id) continue;

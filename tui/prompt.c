@@ -71,7 +71,7 @@ int prompt_restart(app *a, pane *p, const char *text, size_t len, err *e) {
                      tail, max);
     for (int i = 0; !rc && i < n; i++) masks += ids[i] == h->mask_id;
     if (!rc && !masks) rc = err_set(e, ERR_BAD_ARGUMENT, "nothing to generate: the prompt has no <mask>");
-    if (!rc && !(start = mem_new((size_t)(n + tail), sizeof *start)))
+    if (!rc && !(start = mem_new((size_t)n + (size_t)tail, sizeof *start)))
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
     for (int i = 0; !rc && i < n + tail; i++) start[i] = i < n ? ids[i] : h->mask_id;
     if (!rc && !edit_restart(a, p, start, n + tail, n, e)) rc = e->code;

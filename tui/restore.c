@@ -1,6 +1,7 @@
 /* restore.c - escape sequences and saved modes, written by a signal handler on a stack of its own. */
 #include "tui/restore.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
@@ -21,9 +22,13 @@ static volatile sig_atomic_t have_saved;
 static struct sigaction before[N_FATAL];
 static char stack_bytes[STACK_BYTES];
 
+/* All of it: a slow terminal takes a part, and half a sequence would leave the screen as it was used. */
 static void put(const char *s, size_t n) {
-    ssize_t done = write(STDOUT_FILENO, s, n);
-    (void)done;
+    for (ssize_t done; n; s += done, n -= (size_t)done) {
+        done = write(STDOUT_FILENO, s, n);
+        if (done < 0 && errno == EINTR) done = 0;
+        if (done < 0) return;
+    }
 }
 
 void restore_end_sync(void) {
@@ -33,7 +38,11 @@ void restore_end_sync(void) {
 static void on_fatal(int sig) {
     put(leave, sizeof leave - 1);
     if (have_saved) tcsetattr(STDIN_FILENO, TCSANOW, &saved);
-    raise(sig); /* SA_RESETHAND: the default action now; delivered when the handler returns */
+    /* The default action, when the handler returns. With SA_RESETHAND it would come into force before the
+     * signal is blocked, and the second one of a storm would end the program in between, the screen as it was
+     * used. */
+    signal(sig, SIG_DFL);
+    raise(sig);
 }
 
 void restore_prepare(void) {
@@ -48,8 +57,10 @@ void restore_catch(void) {
     struct sigaction act;
     memset(&act, 0, sizeof act);
     act.sa_handler = on_fatal;
-    act.sa_flags = (int)(SA_ONSTACK | SA_RESETHAND);
-    sigemptyset(&act.sa_mask);
+    act.sa_flags = SA_ONSTACK;
+    /* A storm of resizes or of stops does not interrupt it; another fatal signal may, and does the same. */
+    sigfillset(&act.sa_mask);
+    for (int i = 0; i < N_FATAL; i++) sigdelset(&act.sa_mask, fatal[i]);
     for (int i = 0; i < N_FATAL; i++) sigaction(fatal[i], &act, NULL);
 }
 

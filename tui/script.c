@@ -106,6 +106,7 @@ int script_push(script *s, const char *name, const char *text, bool exec, bool l
             rc = push_line(s, &like, text, n, e);
         text += n + (text[n] != '\0');
     }
+    if (s->n == before) return rc; /* nothing but comments: there may be no array yet */
     if (!rc) reverse(s->at + before, s->n - before);
     if (rc) {
         release_lines(s->at + before, s->n - before);

@@ -199,6 +199,13 @@ bool search_lit(const app *a, int i, int pos) {
 
 /* Verbs --------------------------------------------------------------- */
 
+/* In the state shown, of which no frame may have been drawn yet. */
+static int find_now(app *a, err *e) {
+    pane *p = &a->panes[a->focus];
+    int rc = p->traj ? pane_derive(p, e) : 0;
+    return rc ? rc : search_update(a, e);
+}
+
 static void show_hit(app *a, int pos) {
     int index = 0;
     for (int i = 0; i <= pos; i++) index += a->find.hits[i] == HIT_START;
@@ -221,7 +228,7 @@ static unsigned go_hit(app *a, int by, int count) {
         app_say(a, "nothing is searched for; / asks what");
         return APP_REDRAW;
     }
-    if (search_update(a, &e)) {
+    if (find_now(a, &e)) {
         app_complain(a, "%s", e.msg);
         return APP_REDRAW;
     }
@@ -243,7 +250,7 @@ unsigned app_search_prev(app *a, int count) {
 
 int app_search(app *a, const char *text, err *e) {
     int rc = query_parse(&a->find.q, text, e);
-    if (!rc) rc = search_update(a, e);
+    if (!rc) rc = find_now(a, e);
     if (rc) return rc;
     int pos = next_hit(&a->find, a->cursor, 1);
     if (pos >= 0) {

@@ -93,7 +93,8 @@ static color_mode detect_colors(tui_color wish) {
  */
 static bool hints_direct(void) {
     const char *name = getenv("TERM"), *hint = getenv("COLORTERM");
-    return hint && (!strcmp(hint, "truecolor") || !strcmp(hint, "24bit")) && !strncmp(name, "xterm", 5);
+    return name && hint && (!strcmp(hint, "truecolor") || !strcmp(hint, "24bit")) &&
+           !strncmp(name, "xterm", 5);
 }
 
 /* The entry that comes with the program is handed to curses by the variable TERMINFO. */

@@ -6,46 +6,11 @@
 
 enum { NEWLINE_MARK = 0x21B5, TAB_MARK = 0x2192 };
 
-int utf8_decode(const char *s, size_t n, uint32_t *cp) {
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    if (!n) return -1;
-    unsigned char b = (unsigned char)s[0];
-    int len = b < 0x80                ? 1
-              : b >= 0xC2 && b < 0xE0 ? 2
-              : b >= 0xE0 && b < 0xF0 ? 3
-              : b >= 0xF0 && b < 0xF5 ? 4
-                                      : 0;
-    if (!len) return 0;
-    uint32_t v = len == 1 ? b : b & (0x7FU >> len);
-    for (int i = 1; i < len; i++) {
-        if ((size_t)i >= n) return -1;
-        unsigned char c = (unsigned char)s[i];
-        if ((c & 0xC0) != 0x80) return 0;
-        v = v << 6 | (c & 0x3F);
-    }
-    if (v < least[len] || v > 0x10FFFF || (v >= 0xD800 && v < 0xE000)) return 0;
-    *cp = v;
-    return len;
-}
-
-int utf8_encode(uint32_t cp, char buf[4]) {
-    if (cp < 0x80) {
-        buf[0] = (char)cp;
-        return 1;
-    }
-    int len = cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4;
-    static const unsigned char lead[5] = {0, 0, 0xC0, 0xE0, 0xF0};
-    for (int i = len - 1; i > 0; i--, cp >>= 6) buf[i] = (char)(0x80 | (cp & 0x3F));
-    buf[0] = (char)(lead[len] | cp);
-    return len;
-}
-
-/* Characters that steer the terminal or the reading order, or that nobody can see. */
+/* Characters that steer, or that nobody can see. */
 static bool is_unsafe(uint32_t cp) {
-    return cp < 0x20 || (cp >= 0x7F && cp < 0xA0) || cp == 0xAD || cp == 0x61C || cp == 0x180E ||
-           (cp >= 0x200B && cp <= 0x200F) || (cp >= 0x2028 && cp <= 0x202E) ||
-           (cp >= 0x2060 && cp <= 0x206F) || cp == 0xFEFF || (cp >= 0xFFF9 && cp <= 0xFFFB) ||
-           (cp >= 0xE0000 && cp <= 0xE0FFF) || (cp >= 0xFE00 && cp <= 0xFE0F);
+    return utf8_steers(cp) || cp == 0xAD || cp == 0x180E || (cp >= 0x200B && cp <= 0x200F) ||
+           (cp >= 0x2060 && cp <= 0x206F) || cp == 0xFEFF || (cp >= 0xE0000 && cp <= 0xE0FFF) ||
+           (cp >= 0xFE00 && cp <= 0xFE0F);
 }
 
 int text_width(uint32_t cp) {

@@ -14,19 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/utf8.h"
+
 enum { GLYPH_POINTS = 4 };
 
 typedef struct glyph {
     uint32_t cp[GLYPH_POINTS]; /* 0 ends the list */
     int width;                 /* 1 or 2 columns */
 } glyph;
-
-/* Length of the UTF-8 character at s (1..4) and its code point; 0 when the bytes are no character, -1 when
- * they could become one if more followed. Overlong forms and surrogates are no characters. */
-int utf8_decode(const char *s, size_t n, uint32_t *cp);
-
-/* UTF-8 of a code point into buf; returns the length. */
-int utf8_encode(uint32_t cp, char buf[4]);
 
 /* Columns of a code point on screen: 1, 2, 0 for a combining mark, -1 when it may not be shown. Fixed tables
  * of the C library's locale are used, so call setlocale first. */

@@ -51,25 +51,6 @@ static void wait_input(loop *l) {
     if (n > 0 && fds[0].revents & (POLLHUP | POLLERR | POLLNVAL)) l->hangup = true;
 }
 
-static unsigned handle(loop *l, const term_input *in) {
-    switch (in->event) {
-    case TERM_KEY:
-        return in->key < 0 ? APP_NONE : keys_press(&l->a, in->key);
-    case TERM_CLICK:
-        return l->a.help || l->a.over ? APP_NONE : app_click(&l->a, in->x, in->y);
-    case TERM_DRAG:
-        return l->a.help || l->a.over ? APP_NONE : app_drag(&l->a, in->x, in->y);
-    case TERM_WHEEL:
-        if (l->a.over) return APP_NONE;
-        if (l->a.help) return keys_press(&l->a, in->lines > 0 ? 'j' : 'k');
-        return app_wheel(&l->a, in->x, in->y, in->lines);
-    case TERM_RESIZE:
-        return APP_REDRAW | APP_REPAINT;
-    default:
-        return APP_NONE;
-    }
-}
-
 static void obey(loop *l) {
     if (l->flags & APP_SUSPEND) term_suspend();
     if (l->flags & APP_MOUSE) term_toggle_mouse();
@@ -82,7 +63,7 @@ static void take_input(loop *l) {
     for (term_input in; !(l->flags & APP_QUIT) && (in = term_read()).event != TERM_NONE;) {
         if (in.event == TERM_KEY && (in.key == KEY_ESC || in.key == KEY_CTRL('c')))
             l->keys = "", script_drop(&l->a.script), l->later = NULL;
-        unsigned did = handle(l, &in);
+        unsigned did = keys_input(&l->a, &in);
         l->flags |= did;
         l->answers |= (did & APP_REDRAW) != 0;
         obey(l);

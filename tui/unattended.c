@@ -17,13 +17,25 @@ static void settle(app *a) {
     }
 }
 
+/* A step that could not be computed: where a person would see that and try again, commands end. */
+static int check_panes(const app *a, err *e) {
+    for (int i = 0; i < a->n_panes; i++) {
+        if (a->panes[i].error[0])
+            return err_set(e, ERR_IO, "pane %c: %s: %s", 'A' + i, pane_policy(&a->panes[i]),
+                           a->panes[i].error);
+    }
+    return 0;
+}
+
 /* Each command to its end; the first that fails ends it. */
 static int run_all(app *a, cells *g, err *e) {
     int rc = 0;
     while (!rc && script_waits(&a->script) && !a->quit) {
         unsigned flags = 0;
+        if ((rc = check_panes(a, e))) break;
         rc = script_step(a, &flags, e);
         settle(a);
+        if (!rc) rc = check_panes(a, e);
         err drawing = {0};
         if (!rc && screen_draw(a, g, &drawing)) rc = err_set(e, drawing.code, "%s", drawing.msg);
     }

@@ -22,6 +22,7 @@ static lane *lane_of(worker *w, int pane) {
 void worker_event_release(worker_event *ev) {
     record_unref(ev->rec);
     inspection_unref(ev->look);
+    /* The event is emptied, so it is not freed twice. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     free((void *)(uintptr_t)ev->head.start);
     *ev = (worker_event){0};
 }
@@ -31,38 +32,75 @@ static void ring(worker *w) {
     while (write(w->fd, &one, sizeof one) < 0 && errno == EINTR) {}
 }
 
+/* Under the lock. */
+static void enqueue(worker *w, event_node *node) {
+    node->next = NULL;
+    *w->last_event = node;
+    w->last_event = &node->next;
+}
+
+/* Memory is short for an event, or for a job that would have led to one. That is the answer then, or the pane
+ * would wait for ever; one that waits already says it for both. */
+static void push_shortage(worker *w, const worker_event *ev) {
+    bool look = ev->kind == EVENT_INSPECTED;
+    pthread_mutex_lock(&w->lock);
+    event_node *node = &w->spare[ev->pane][look];
+    if (!node->queued) {
+        *node = (event_node){.spare = true, .queued = true};
+        node->ev = (worker_event){.kind = look ? EVENT_INSPECTED : EVENT_FAILED,
+                                  .pane = ev->pane,
+                                  .epoch = ev->epoch,
+                                  .key = ev->key,
+                                  .opening = ev->opening || ev->kind == EVENT_OPENED};
+        snprintf(node->ev.msg, sizeof node->ev.msg, "out of memory");
+        enqueue(w, node);
+    }
+    pthread_mutex_unlock(&w->lock);
+    ring(w);
+}
+
 void worker_push(worker *w, const worker_event *ev) {
     event_node *node = mem_new(1, sizeof *node);
     if (!node) {
         worker_event lost = *ev;
+        push_shortage(w, ev);
         worker_event_release(&lost);
         return;
     }
     node->ev = *ev;
     pthread_mutex_lock(&w->lock);
-    *w->last_event = node;
-    w->last_event = &node->next;
+    enqueue(w, node);
     pthread_mutex_unlock(&w->lock);
     ring(w);
+}
+
+/* Under the lock. */
+static event_node *dequeue(worker *w) {
+    event_node *node = w->events;
+    if (node) w->events = node->next;
+    if (!w->events) w->last_event = &w->events;
+    return node;
+}
+
+static void drop_node(event_node *node) {
+    node->queued = false;
+    if (!node->spare) free(node);
 }
 
 bool worker_next(worker *w, worker_event *ev) {
     for (;;) {
         pthread_mutex_lock(&w->lock);
-        event_node *node = w->events;
-        if (node) {
-            w->events = node->next;
-            if (!w->events) w->last_event = &w->events;
-        } else {
+        event_node *node = dequeue(w);
+        if (!node) {
             uint64_t count;
             ssize_t got = read(w->fd, &count, sizeof count); /* nonblocking; empties the bell */
             (void)got;
         }
         bool stale = node && node->ev.kind != EVENT_INSPECTED && node->ev.epoch != w->epoch[node->ev.pane];
+        if (node) *ev = node->ev;
+        if (node) drop_node(node);
         pthread_mutex_unlock(&w->lock);
         if (!node) return false;
-        *ev = node->ev;
-        free(node);
         if (!stale) return true;
         worker_event_release(ev);
     }
@@ -144,23 +182,27 @@ static void give_way(lane *l) {
 
 static void post(worker *w, const work *job) {
     work *copy = mem_copy(job, 1, sizeof *job);
-    if (!copy) {
-        record_unref(job->rec);
-        free_place(job->to);
-        return;
-    }
-    lane *l = lane_of(w, copy->pane);
+    lane *l = lane_of(w, job->pane);
+    bool anew = job->kind == WORK_OPEN || job->kind == WORK_SEEK || job->kind == WORK_CLOSE;
     pthread_mutex_lock(&w->lock);
     give_way(l);
-    if (copy->kind == WORK_OPEN || copy->kind == WORK_SEEK || copy->kind == WORK_CLOSE) {
-        w->epoch[copy->pane]++;
-        if (l->running && l->running_pane == copy->pane) atomic_store(&l->cancel, true);
+    if (anew) {
+        w->epoch[job->pane]++;
+        if (l->running && l->running_pane == job->pane) atomic_store(&l->cancel, true);
     }
-    copy->epoch = w->epoch[copy->pane];
-    *l->last = copy;
-    l->last = &copy->next;
+    unsigned epoch = w->epoch[job->pane];
+    if (copy) {
+        copy->epoch = epoch;
+        *l->last = copy;
+        l->last = &copy->next;
+    }
     pthread_cond_signal(&l->wake);
     pthread_mutex_unlock(&w->lock);
+    if (copy) return;
+    push_shortage(w,
+                  &(worker_event){.kind = EVENT_FAILED, .pane = job->pane, .epoch = epoch, .opening = anew});
+    record_unref(job->rec);
+    free_place(job->to);
 }
 
 void worker_open(worker *w, int pane, const policy *p, const param_set *params, uint64_t seed) {
@@ -320,7 +362,7 @@ static void worker_free(worker *w) {
     for (event_node *node; (node = w->events);) {
         w->events = node->next;
         worker_event_release(&node->ev);
-        free(node);
+        drop_node(node);
     }
     if (w->fd >= 0) close(w->fd);
     pthread_mutex_destroy(&w->lock);

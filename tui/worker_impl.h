@@ -48,6 +48,7 @@ typedef struct work {
 typedef struct event_node {
     worker_event ev;
     struct event_node *next;
+    bool spare, queued; /* one of worker.spare; it is in the queue */
 } event_node;
 
 typedef struct lane {
@@ -79,6 +80,7 @@ struct worker {
 
     /* Under the lock. */
     event_node *events, **last_event;
+    event_node spare[WORKER_PANES][2]; /* for an answer, and for one to a look, when memory is short */
     unsigned epoch[WORKER_PANES];
     bool quit;
 

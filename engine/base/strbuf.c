@@ -21,7 +21,7 @@ void strbuf_release(strbuf *b) {
 
 void strbuf_clear(strbuf *b) {
     b->len = 0;
-    b->failed = false;
+    b->failed = b->no_memory = false;
     if (b->cap) b->data[0] = '\0';
 }
 
@@ -35,7 +35,7 @@ static bool reserve(strbuf *b, size_t more) {
     while (cap < need) cap *= 2;
     char *p = realloc(b->cap ? b->data : NULL, cap);
     if (!p) {
-        b->failed = true;
+        b->failed = b->no_memory = true;
         return false;
     }
     b->data = p;
@@ -85,6 +85,15 @@ char *strbuf_take(strbuf *b, size_t *len) {
     return p;
 }
 
+int strbuf_fault(const strbuf *b, const char *what, err *e) {
+    if (b->no_memory) return err_set(e, ERR_NO_MEMORY, "%s: out of memory", what);
+    return err_set(e, ERR_BAD_FORMAT, "%s: larger than %zu bytes", what, b->max);
+}
+
+void strbuf_share_fault(strbuf *b, const strbuf *part) {
+    if (part->no_memory) b->failed = b->no_memory = true;
+}
+
 int strbuf_read_file(strbuf *b, const char *path, size_t max, err *e) {
     strbuf_init(b, max);
     FILE *f = fopen(path, "rb");
@@ -98,7 +107,7 @@ int strbuf_read_file(strbuf *b, const char *path, size_t max, err *e) {
     size_t n;
     while (!rc && (n = fread(chunk, 1, sizeof chunk, f)) > 0) {
         strbuf_add(b, chunk, n);
-        if (b->failed) rc = err_set(e, ERR_BAD_FORMAT, "%s: larger than %zu bytes", path, max);
+        if (b->failed) rc = strbuf_fault(b, path, e);
     }
     if (!rc && ferror(f)) rc = err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
     fclose(f);

@@ -19,6 +19,7 @@ typedef struct strbuf {
     size_t cap; /* private */
     size_t max; /* largest allowed len */
     bool failed;
+    bool no_memory; /* why it failed; else it outgrew max */
 } strbuf;
 
 void strbuf_init(strbuf *b, size_t max);
@@ -32,8 +33,14 @@ void strbuf_printf(strbuf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Transfers the bytes to the caller (free()); the buffer is empty afterwards. NULL if failed. */
 char *strbuf_take(strbuf *b, size_t *len);
 
+/* What made a failed buffer fail, as an error about `what`: ERR_NO_MEMORY or, too large, ERR_BAD_FORMAT. */
+int strbuf_fault(const strbuf *b, const char *what, err *e);
+
+/* `part`, which goes into `b`, met a failed allocation: then `b` did, too. */
+void strbuf_share_fault(strbuf *b, const strbuf *part);
+
 /* Reads a whole file of at most `max` bytes into a fresh buffer (initialised here).
- * ERR_NOT_FOUND, ERR_IO or ERR_BAD_FORMAT (too large); the buffer is released on failure. */
+ * ERR_NOT_FOUND, ERR_IO, ERR_NO_MEMORY or ERR_BAD_FORMAT (too large); the buffer is released on failure. */
 int strbuf_read_file(strbuf *b, const char *path, size_t max, err *e) MUST_CHECK;
 
 #endif

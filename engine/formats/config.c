@@ -43,11 +43,16 @@ int config_open(config **out, const char *path, err *e) {
 
 /* ---- metadata ---- */
 
-/* NULL for a list, and when memory is short. */
+/* Lists are read where they lie, and a text of that length is none of a configuration. */
+static bool is_item(const gguf_value *v) {
+    return v->kind == GGUF_BOOL || v->kind == GGUF_WHOLE || v->kind == GGUF_REAL ||
+           (v->kind == GGUF_TEXT && v->count <= CONFIG_MAX_BYTES);
+}
+
+/* NULL when memory is short. */
 static cJSON *item_of(const gguf_value *v) {
     if (v->kind == GGUF_BOOL) return cJSON_CreateBool(v->number > 0);
     if (v->kind == GGUF_WHOLE || v->kind == GGUF_REAL) return cJSON_CreateNumber(v->number);
-    if (v->kind != GGUF_TEXT || v->count > CONFIG_MAX_BYTES) return NULL;
     char *text = mem_new((size_t)v->count + 1, 1);
     if (!text) return NULL;
     if (v->count) memcpy(text, v->text, (size_t)v->count);
@@ -61,12 +66,14 @@ int config_from_gguf(config **out, const gguf *g, err *e) {
     config *c = config_new(gguf_path(g), e);
     if (!c) return ERR_NO_MEMORY;
     c->root = cJSON_CreateObject();
-    for (int i = 0; i < gguf_n_values(g) && c->root; i++) {
+    bool ok = c->root;
+    for (int i = 0; i < gguf_n_values(g) && ok; i++) {
         const gguf_value *v = gguf_value_at(g, i);
-        cJSON *item = item_of(v);
-        if (item && !cJSON_AddItemToObject(c->root, v->key, item)) cJSON_Delete(item);
+        cJSON *item = is_item(v) ? item_of(v) : NULL;
+        ok = !is_item(v) || cJSON_AddItemToObject(c->root, v->key, item);
+        if (!ok) cJSON_Delete(item);
     }
-    char *text = cJSON_PrintUnformatted(c->root);
+    char *text = ok ? cJSON_PrintUnformatted(c->root) : NULL;
     strbuf_init(&c->text, SIZE_MAX / 4);
     if (text) strbuf_puts(&c->text, text);
     cJSON_free(text);
@@ -125,7 +132,7 @@ static int unexpected(const config *c, const char *key, const char *what, err *e
 }
 
 static bool read_whole(const cJSON *item, int64_t low, int64_t high, int *out) {
-    if (!cJSON_IsNumber(item)) return false;
+    if (!item || !cJSON_IsNumber(item)) return false;
     double v = item->valuedouble;
     if (!(v >= (double)low && v <= (double)high)) return false;
     int64_t i = (int64_t)v;
@@ -147,7 +154,7 @@ int config_int_opt(const config *c, const char *key, int64_t low, int64_t high, 
 
 int config_real(const config *c, const char *key, double low, double high, double *out, err *e) {
     const cJSON *item = find(c, key);
-    if (cJSON_IsNumber(item) && item->valuedouble >= low && item->valuedouble <= high) {
+    if (item && cJSON_IsNumber(item) && item->valuedouble >= low && item->valuedouble <= high) {
         *out = item->valuedouble;
         return 0;
     }

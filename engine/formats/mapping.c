@@ -10,7 +10,8 @@
 
 int mapping_open(mapping *m, const char *path, err *e) {
     *m = (mapping){0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    /* Without O_NONBLOCK a pipe among the files of a model would be waited for, for ever. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return err_set(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s", path, strerror(errno));
     struct stat st;
     int rc = 0;

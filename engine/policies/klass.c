@@ -2,6 +2,7 @@
  *
  * The distributions of the steps before are kept by step, so that proposing a step again finds them
  * unchanged. */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,6 +106,7 @@ static int remember(decision *dec, past *h, err *e) {
     const score_state *s = &dec->state;
     moment *now = moment_of(h, dec->step);
     size_t n = (size_t)s->n_masked, floats = 0;
+    assert(now); /* steps count from 0 */
     clear(now);
     now->pos = mem_copy(s->masked, n, sizeof *now->pos);
     now->kl = mem_new(n, sizeof *now->kl);

@@ -76,12 +76,13 @@ static void draw_sets(trial *t) {
     t->n_paths = 1;
     for (uint64_t draw_no = 0; draw_no < DRAWS && t->n_paths < wanted; draw_no++) {
         uint64_t key[3] = {t->dec->seed, (uint64_t)t->dec->step, draw_no};
-        int *set = t->sets + t->n_paths * t->size;
+        int *set = t->sets + (size_t)t->n_paths * (size_t)t->size;
         bool fresh = true;
         rank_order(shuffled, key, t->n_pool, pool);
         for (int i = 0; i < t->size; i++) set[i] = t->order[pool[i]];
         rank_ascending(set, t->size);
-        for (int r = 0; r < t->n_paths && fresh; r++) fresh = !same_set(set, t->sets + r * t->size, t->size);
+        for (int r = 0; r < t->n_paths && fresh; r++)
+            fresh = !same_set(set, t->sets + (size_t)r * (size_t)t->size, t->size);
         t->n_paths += fresh;
     }
 }

@@ -87,8 +87,8 @@ static int write(decision *dec, err *e) {
     int rc = v ? begin_writes(dec, e) : err_set(e, ERR_NO_MEMORY, "out of memory for a plan");
     int n = rc ? 0 : gather(dec, v), masks = masks_after(dec, n);
     for (int i = n - 1; i >= 0 && !rc; i--) {
-        if (v[i].m >= 0 && i >= masks) rc = write_mask(dec, v[i].m, v[i].score, e);
-        if (v[i].j >= 0 && i < masks) put_back(dec, v[i].j, v[i].score);
+        if (i >= masks && v[i].m >= 0) rc = write_mask(dec, v[i].m, v[i].score, e);
+        if (i < masks && v[i].j >= 0) put_back(dec, v[i].j, v[i].score);
     }
     free(v);
     return rc;

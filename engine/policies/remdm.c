@@ -155,10 +155,10 @@ static int write_fb(decision *dec, err *e) {
 /* a(t) = 1 + 10 t^¼ (1-t)^¼, b = a-1: masks are written with a d/t, tokens go back with b d/(1-t). The step d
  * is 1/S, or shorter so that neither is above 1; the first one is MDLM's. */
 bool dfm_at(int S, int k, dfm_step *out) {
-    double t = 1, d = 1.0 / S;
+    double t = 1;
     for (int i = 0; t > (1 - 1e-5) / S; i++) {
         double a = 1 + 10 * pow(t * (1 - t), 0.25);
-        d = i ? least(1.0 / S, 1 / (a / t + (a - 1) / (1 - t))) : 1.0 / S;
+        double d = i ? least(1.0 / S, 1 / (a / t + (a - 1) / (1 - t))) : 1.0 / S;
         *out = (dfm_step){t, d, i ? clamp(a * d / t) : d, i ? clamp((a - 1) * d / (1 - t)) : 0};
         if (i == k) return true;
         t -= d;

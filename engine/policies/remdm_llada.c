@@ -26,7 +26,8 @@ static int plan(int steps) {
 }
 
 static int loop_start(const decision *dec) {
-    return (int)floor(param_real(dec->params, "loop-from") * (dec->block_steps / 2));
+    int rounds = dec->block_steps / 2;
+    return (int)floor(param_real(dec->params, "loop-from") * rounds);
 }
 
 static bool in_loop(const decision *dec, int step) {

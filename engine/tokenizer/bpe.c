@@ -144,6 +144,7 @@ int bpe_encode(const tokenizer *t, bpe_scratch *b, piece p, id_list *out, size_t
     if (t->ignore_merges) {
         int32_t id = whole_piece(t, b, p);
         if (id >= 0) return id_list_add(out, id) ? 0 : no_memory(e);
+        if (b->mapped.failed) return no_memory(e);
     }
     int rc = init_symbols(t, b, p, bad, e);
     if (rc) return rc;

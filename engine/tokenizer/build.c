@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "engine/base/mem.h"
 #include "engine/tokenizer/impl.h"
@@ -186,7 +185,7 @@ static int add_merge(loader *l, const cJSON *item, int32_t rank) {
     char *joined = mem_new(n_left + n_right, 1);
     if (!joined) return no_memory(l);
     memcpy(joined, left, n_left);
-    memcpy(joined + n_left, right, n_right);
+    memcpy(joined + n_left, right, n_right); /* NOLINT(bugprone-not-null-terminated-result): counted */
     merge_slot m = {.left = vocab_map_find(&t->vocab, left, n_left),
                     .right = vocab_map_find(&t->vocab, right, n_right),
                     .rank = rank,
@@ -253,12 +252,11 @@ static int by_first_byte_then_longest(const void *pa, const void *pb) {
 
 /* A token that is matched in normalised text is normalised itself. */
 static int normalise_content(loader *l, const char **text, size_t *len) {
-    utf8proc_uint8_t *nfc = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)*text, (utf8proc_ssize_t)*len, &nfc,
-                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n < 0) return bad(l, "added_tokens", "content is not valid UTF-8");
-    *text = keep(l, (const char *)nfc, (size_t)n);
-    *len = (size_t)n;
+    char *nfc = NULL;
+    err ignored = {0};
+    if (text_nfc(*text, *len, &nfc, len, &ignored))
+        return bad(l, "added_tokens", "content is not valid UTF-8");
+    *text = keep(l, nfc ? nfc : "", *len);
     free(nfc);
     return *text ? 0 : no_memory(l);
 }
@@ -389,7 +387,7 @@ static int read_pre_tokenizer(loader *l, const cJSON *p, int depth) {
 static int append_ids(loader *l, int32_t **list, int *n, const cJSON *ids) {
     int more = cJSON_GetArraySize(ids);
     if (more > 64 || *n + more > 64) return bad(l, "post_processor", "more than 64 special tokens");
-    int32_t *grown = mem_new((size_t)(*n + more), sizeof *grown);
+    int32_t *grown = mem_new((size_t)*n + (size_t)more, sizeof *grown);
     if (!grown) return no_memory(l);
     if (*n) memcpy(grown, *list, (size_t)*n * sizeof *grown);
     free(*list);

@@ -8,19 +8,19 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "engine/tokenizer/impl.h"
 
 /* <mask>, or <mask:N> for N of them. */
 static const char mask_word[] = "<mask";
-enum { MASK_WORD_LEN = (int)sizeof mask_word - 1, MASK_DIGITS = 6 };
+enum { MASK_WORD_LEN = (int)sizeof mask_word - 1, MASK_DIGITS = 6, MAX_REPEATS = 1 << 20 };
 
 /* One call of tokenizer_encode. */
 typedef struct encoder {
     const tokenizer *t;
     int32_t mask_id;
     id_list ids;
+    int repeats; /* ids that stand for no text of their own: those of <mask:N> */
     bpe_scratch bpe;
     err *e;
 } encoder;
@@ -128,6 +128,17 @@ static bool hit_at(const encoder *c, const span *at, bool normalized, size_t fro
 
 typedef int (*span_fn)(encoder *c, span at);
 
+/* A few bytes may stand for many ids, but a short text not for all memory. */
+static int add_times(encoder *c, const hit *h) {
+    c->repeats += h->times > 1 ? h->times : 0;
+    if (c->repeats > MAX_REPEATS)
+        return err_set(c->e, ERR_BAD_ARGUMENT, "<mask:N> stands for more than %d tokens", MAX_REPEATS);
+    for (int k = 0; k < h->times; k++) {
+        if (!id_list_add(&c->ids, h->id)) return no_memory(c);
+    }
+    return 0;
+}
+
 /* Emits the added tokens of one kind and hands what lies between to `next`. */
 static int split_added(encoder *c, span at, bool normalized, span_fn next) {
     size_t from = 0;
@@ -140,9 +151,7 @@ static int split_added(encoder *c, span at, bool normalized, span_fn next) {
         span before = {at.s + from, h.from - from, at.offset + (at.moved ? 0 : from), at.moved};
         int rc = before.n ? next(c, before) : 0;
         if (rc) return rc;
-        for (int k = 0; k < h.times; k++) {
-            if (!id_list_add(&c->ids, h.id)) return no_memory(c);
-        }
+        if ((rc = add_times(c, &h)) != 0) return rc;
         from = i = h.to;
     }
     span rest = {at.s + from, at.n - from, at.offset + (at.moved ? 0 : from), at.moved};
@@ -155,15 +164,11 @@ static int encode_normalised(encoder *c, span at) {
 
 static int normalise(encoder *c, span at) {
     if (!c->t->nfc) return encode_normalised(c, at);
-    utf8proc_uint8_t *nfc = NULL;
-    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)at.s, (utf8proc_ssize_t)at.n, &nfc,
-                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-    if (n < 0) {
-        err_set(c->e, n == UTF8PROC_ERROR_NOMEM ? ERR_NO_MEMORY : ERR_BAD_ARGUMENT, "%s", utf8proc_errmsg(n));
-        return where(c, &at, 0);
-    }
-    bool moved = at.moved || (size_t)n != at.n || memcmp(nfc, at.s, at.n) != 0;
-    int rc = encode_normalised(c, (span){(const char *)nfc, (size_t)n, at.offset, moved});
+    char *nfc = NULL;
+    size_t n = 0;
+    if (text_nfc(at.s, at.n, &nfc, &n, c->e)) return where(c, &at, 0);
+    bool moved = at.moved || n != at.n || memcmp(nfc, at.s, at.n) != 0;
+    int rc = encode_normalised(c, (span){nfc, n, at.offset, moved});
     free(nfc);
     return rc;
 }

@@ -43,6 +43,10 @@ static const kind *find_kind(const cJSON *settings, const char *dir, err *e) {
     return NULL;
 }
 
+static int no_memory(const char *dir, err *e) {
+    return err_set(e, ERR_NO_MEMORY, "%s: out of memory", dir);
+}
+
 /* ---- merges.txt ---- */
 
 /* "left right" a line; the first may tell a version. */
@@ -52,20 +56,21 @@ static int read_merges(cJSON *model, const char *dir, err *e) {
     int rc = tokenizer_read_text(&text, &path, dir, "merges.txt", e);
     if (rc) return rc;
     cJSON *merges = cJSON_AddArrayToObject(model, "merges");
+    bool ok = merges;
     int line = 0;
-    for (char *at = text.data, *end; !rc && merges && *at; at = end) {
+    for (char *at = text.data, *end; !rc && ok && *at; at = end) {
         size_t n = strcspn(at, "\n");
         end = at + n + (at[n] == '\n');
         at[n] = '\0';
         if (n && at[n - 1] == '\r') at[n - 1] = '\0';
         if (!line++ && !strncmp(at, "#version", 8)) continue;
         if (!*at) continue;
-        cJSON *item = strchr(at, ' ') ? cJSON_CreateString(at) : NULL;
-        if (!item)
+        if (!strchr(at, ' '))
             rc = err_set(e, ERR_BAD_FORMAT, "%s: line %d: expected two tokens and a space", path, line);
-        if (item && !cJSON_AddItemToArray(merges, item)) cJSON_Delete(item);
+        else
+            ok = tokenizer_json_add(merges, NULL, cJSON_CreateString(at));
     }
-    if (!rc && strlen(text.data) && !merges) rc = err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
+    if (!rc && !ok) rc = err_set(e, ERR_NO_MEMORY, "%s: out of memory", path);
     strbuf_release(&text);
     free(path);
     return rc;
@@ -119,7 +124,7 @@ static int add_listed(cJSON *added, const char *dir, err *e) {
             continue;
         }
         cJSON *entry = tokenizer_added(item->string, (int32_t)item->valuedouble, true, false);
-        if (!cJSON_AddItemToArray(added, entry)) cJSON_Delete(entry);
+        if (!tokenizer_json_add(added, NULL, entry)) rc = no_memory(dir, e);
     }
     cJSON_Delete(listed);
     return rc;
@@ -131,12 +136,11 @@ static int read_added(cJSON *root, const kind *k, const cJSON *settings, const c
     int rc = add_decoded(added, get(settings, "added_tokens_decoder"), dir, e);
     if (!rc) rc = add_listed(added, dir, e);
     const cJSON *id = k->special ? get(get(get(root, "model"), "vocab"), k->special) : NULL;
-    if (rc || !cJSON_IsNumber(id) || has_content(added, k->special)) return rc;
+    if (rc || !id || !cJSON_IsNumber(id) || has_content(added, k->special)) return rc;
     if (!(id->valuedouble >= 0 && id->valuedouble <= TOKENIZER_MAX_ID))
         return 0; /* refused with the vocabulary */
     cJSON *entry = tokenizer_added(k->special, (int32_t)id->valuedouble, true, false);
-    if (!cJSON_AddItemToArray(added, entry)) cJSON_Delete(entry);
-    return 0;
+    return tokenizer_json_add(added, NULL, entry) ? 0 : no_memory(dir, e);
 }
 
 /* ---- the whole ---- */
@@ -145,17 +149,17 @@ static int fill(cJSON *root, const char *dir, const cJSON *settings, err *e) {
     const kind *k = find_kind(settings, dir, e);
     if (!k) return ERR_UNSUPPORTED;
     cJSON *model = cJSON_AddObjectToObject(root, "model"), *vocab = NULL;
-    cJSON_AddStringToObject(model, "type", "BPE");
+    if (!cJSON_AddStringToObject(model, "type", "BPE")) return no_memory(dir, e);
     int rc = tokenizer_read_json(&vocab, NULL, dir, "vocab.json", e);
     if (rc) return rc;
-    if (!cJSON_AddItemToObject(model, "vocab", vocab)) cJSON_Delete(vocab);
+    if (!tokenizer_json_add(model, "vocab", vocab)) return no_memory(dir, e);
     if ((rc = read_merges(model, dir, e))) return rc;
     if ((rc = read_added(root, k, settings, dir, e))) return rc;
-    if (k->nfc) cJSON_AddStringToObject(cJSON_AddObjectToObject(root, "normalizer"), "type", "NFC");
+    if (k->nfc && !tokenizer_json_type(root, "normalizer", "NFC")) return no_memory(dir, e);
     bool space = cJSON_IsTrue(get(settings, "add_prefix_space"));
-    cJSON_AddItemToObject(root, "pre_tokenizer", tokenizer_pre_tokenizer(k->pattern, space));
-    cJSON_AddStringToObject(cJSON_AddObjectToObject(root, "decoder"), "type", "ByteLevel");
-    return 0;
+    bool ok = tokenizer_json_add(root, "pre_tokenizer", tokenizer_pre_tokenizer(k->pattern, space)) &&
+              tokenizer_json_type(root, "decoder", "ByteLevel");
+    return ok ? 0 : no_memory(dir, e);
 }
 
 int tokenizer_from_merges(cJSON **out, const char *dir, const cJSON *settings, err *e) {

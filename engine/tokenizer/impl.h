@@ -39,6 +39,10 @@ int tokenizer_from_gguf(struct cJSON **out, const struct gguf *g, err *e) MUST_C
 
 /* Pieces of that form. `pattern` is "G", "Q" or "B" (docs/formats.md); NULL when memory is short. */
 struct cJSON *tokenizer_pre_tokenizer(const char *pattern, bool prefix_space);
+/* Puts `item` (taken) into an object, or with key NULL into an array, and {"type": type} into an object;
+ * false when memory is short, also when it was for one of the arguments. */
+bool tokenizer_json_add(struct cJSON *to, const char *key, struct cJSON *item);
+bool tokenizer_json_type(struct cJSON *to, const char *key, const char *type);
 struct cJSON *tokenizer_added(const char *text, int32_t id, bool special, bool normalized);
 
 /* Ids up to this are accepted; the largest published vocabularies have about 260 thousand. */
@@ -210,5 +214,8 @@ void bpe_release(bpe_scratch *b);
  * is its offset in the piece. */
 int bpe_encode(const tokenizer *t, bpe_scratch *b, piece p, id_list *out, size_t *bad, err *e) MUST_CHECK;
 bool id_list_add(id_list *l, int32_t id);
+
+/* The text in NFC, malloc'd; NULL for none. */
+int text_nfc(const char *s, size_t n, char **out, size_t *len, err *e) MUST_CHECK;
 
 #endif

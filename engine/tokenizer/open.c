@@ -67,34 +67,49 @@ static const char pattern_b[] =
     "'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*"
     "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+";
 
+/* The item, or NULL when a part of it is missing. */
+static cJSON *only_if(bool ok, cJSON *item) {
+    if (ok) return item;
+    cJSON_Delete(item);
+    return NULL;
+}
+
 cJSON *tokenizer_pre_tokenizer(const char *pattern, bool prefix_space) {
-    cJSON *bytes = cJSON_CreateObject(), *all = cJSON_CreateObject();
+    cJSON *bytes = cJSON_CreateObject();
     bool g = *pattern == 'G';
-    cJSON_AddStringToObject(bytes, "type", "ByteLevel");
-    cJSON_AddBoolToObject(bytes, "add_prefix_space", prefix_space);
-    cJSON_AddBoolToObject(bytes, "use_regex", g);
-    if (g) {
-        cJSON_Delete(all);
-        return bytes;
-    }
-    cJSON_AddStringToObject(all, "type", "Sequence");
-    cJSON *steps = cJSON_AddArrayToObject(all, "pretokenizers"), *split = cJSON_CreateObject();
-    cJSON_AddStringToObject(split, "type", "Split");
-    cJSON_AddStringToObject(split, "behavior", "Isolated");
-    cJSON *regex = cJSON_AddObjectToObject(split, "pattern");
-    cJSON_AddStringToObject(regex, "Regex", *pattern == 'Q' ? pattern_q : pattern_b);
-    if (!cJSON_AddItemToArray(steps, split)) cJSON_Delete(split);
-    if (!cJSON_AddItemToArray(steps, bytes)) cJSON_Delete(bytes);
-    return all;
+    bool ok = cJSON_AddStringToObject(bytes, "type", "ByteLevel") &&
+              cJSON_AddBoolToObject(bytes, "add_prefix_space", prefix_space) &&
+              cJSON_AddBoolToObject(bytes, "use_regex", g);
+    if (!ok || g) return only_if(ok, bytes);
+    cJSON *all = cJSON_CreateObject(), *split = cJSON_CreateObject();
+    ok = cJSON_AddStringToObject(all, "type", "Sequence");
+    cJSON *steps = cJSON_AddArrayToObject(all, "pretokenizers");
+    ok = ok && cJSON_AddStringToObject(split, "type", "Split") &&
+         cJSON_AddStringToObject(split, "behavior", "Isolated") &&
+         cJSON_AddStringToObject(cJSON_AddObjectToObject(split, "pattern"), "Regex",
+                                 *pattern == 'Q' ? pattern_q : pattern_b);
+    ok &= tokenizer_json_add(steps, NULL, split);
+    ok &= tokenizer_json_add(steps, NULL, bytes);
+    return only_if(ok, all);
+}
+
+bool tokenizer_json_add(cJSON *to, const char *key, cJSON *item) {
+    bool ok = item && (key ? cJSON_AddItemToObject(to, key, item) : cJSON_AddItemToArray(to, item));
+    if (!ok) cJSON_Delete(item);
+    return ok;
+}
+
+bool tokenizer_json_type(cJSON *to, const char *key, const char *type) {
+    return cJSON_AddStringToObject(cJSON_AddObjectToObject(to, key), "type", type);
 }
 
 cJSON *tokenizer_added(const char *text, int32_t id, bool special, bool normalized) {
     cJSON *item = cJSON_CreateObject();
-    cJSON_AddNumberToObject(item, "id", id);
-    cJSON_AddStringToObject(item, "content", text);
-    cJSON_AddBoolToObject(item, "special", special);
-    cJSON_AddBoolToObject(item, "normalized", normalized);
-    return item;
+    return only_if(cJSON_AddNumberToObject(item, "id", id) &&
+                       cJSON_AddStringToObject(item, "content", text) &&
+                       cJSON_AddBoolToObject(item, "special", special) &&
+                       cJSON_AddBoolToObject(item, "normalized", normalized),
+                   item);
 }
 
 /* ---- beside the tokenizer ---- */

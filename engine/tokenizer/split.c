@@ -164,6 +164,7 @@ static void apply_behavior(splitter *p) {
     stretch *v = p->v;
     size_t n = 0;
     bool was_match = false;
+    if (!p->n) return;
     switch (p->step->behavior) {
     case SPLIT_ISOLATED:
         return;

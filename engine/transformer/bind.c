@@ -138,9 +138,9 @@ static int bind_head_norms(loader *ld, int layer) {
     int rc = bind_vector(ld, in_block(ld, layer, ld->lay->q_norm, "weight").text, t->hd, &q);
     if (!rc) rc = bind_vector(ld, in_block(ld, layer, ld->lay->k_norm, "weight").text, t->hd, &k);
     if (rc) return rc;
-    float *all = arena_new(&t->mem, (size_t)(t->H + t->KV) * hd, sizeof *all);
+    float *all = arena_new(&t->mem, ((size_t)t->H + (size_t)t->KV) * hd, sizeof *all);
     if (!all) return err_set(ld->e, ERR_NO_MEMORY, "out of memory for layer %d", layer);
-    for (size_t h = 0; h < (size_t)(t->H + t->KV); h++)
+    for (size_t h = 0; h < (size_t)t->H + (size_t)t->KV; h++)
         memcpy(all + h * hd, h < (size_t)t->H ? q : k, hd * sizeof *all);
     t->layers[layer].head_norm = all;
     return 0;
@@ -220,8 +220,10 @@ static int bind_dit_layer(loader *ld, int i) {
     if ((rc = bind_with_bias(ld, up, t->f, d, &l->gu))) return rc;
     if ((rc = bind_with_bias(ld, down, d, t->f, &l->down))) return rc;
     if ((rc = bind_with_bias(ld, ada, 6 * d, dit->map2.rows, &dit->layers[i]))) return rc;
-    rc = bind_vector(ld, in_block(ld, i, a->attn_norm, "weight").text, d, &dit->norms[2 * i]);
-    return rc ? rc : bind_vector(ld, in_block(ld, i, a->mlp_norm, "weight").text, d, &dit->norms[2 * i + 1]);
+    rc = bind_vector(ld, in_block(ld, i, a->attn_norm, "weight").text, d, &dit->norms[2 * (size_t)i]);
+    return rc ? rc
+              : bind_vector(ld, in_block(ld, i, a->mlp_norm, "weight").text, d,
+                            &dit->norms[2 * (size_t)i + 1]);
 }
 
 static int bind_dit_outer(loader *ld) {
@@ -234,7 +236,7 @@ static int bind_dit_outer(loader *ld) {
     m.rows = t->V;
     t->embed = k_stack(&m, 1);
     snprintf(name, sizeof name, "%s.weight", ld->lay->norm);
-    if ((rc = bind_vector(ld, name, t->d, &t->dit->norms[2 * t->L]))) return rc;
+    if ((rc = bind_vector(ld, name, t->d, &t->dit->norms[2 * (size_t)t->L]))) return rc;
     rc = bind_with_bias(ld, ld->lay->head, ld->rows, t->d, &t->head);
     t->head.part[0].rows = t->head.rows = t->V;
     return rc;

@@ -74,11 +74,11 @@ static void compute(const transformer *t, double sigma, float *room, float *out)
     condition(a, sigma, rest, c);
     for (int l = 0; l < t->L; l++, out += 2 * half) {
         multiply(chunks, c, &a->layers[l]);
-        fold(out, chunks, a->norms[2 * l], t->d, true);
-        fold(out + half, chunks + half, a->norms[2 * l + 1], t->d, true);
+        fold(out, chunks, a->norms[2 * (size_t)l], t->d, true);
+        fold(out + half, chunks + half, a->norms[2 * (size_t)l + 1], t->d, true);
     }
     multiply(chunks, c, &a->head);
-    fold(out, chunks, a->norms[2 * t->L], t->d, false);
+    fold(out, chunks, a->norms[2 * (size_t)t->L], t->d, false);
 }
 
 int tf_set_noise(transformer *t, double sigma, err *e) {

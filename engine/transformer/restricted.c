@@ -86,7 +86,7 @@ static void next_chunk(restricted *r) {
     r->rows = r->n_want = r->most_rows = 0;
     while (r->to < r->q->n_cases) {
         const restricted_case *c = &r->q->cases[r->to];
-        if (r->to > r->from && (size_t)(r->rows + c->n_recompute) > most) break;
+        if (r->to > r->from && (size_t)r->rows + (size_t)c->n_recompute > most) break;
         r->rows += c->n_recompute;
         r->n_want += c->n_want;
         if (c->n_recompute > r->most_rows) r->most_rows = c->n_recompute;

@@ -10,10 +10,21 @@
 
 enum { QUERY_BLOCK = 64 };
 
+static inline float highest(const float *s, int n) {
+    float m[CPU_LANES];
+    int whole = n - n % CPU_LANES;
+    for (int i = 0; i < CPU_LANES; i++) m[i] = s[i < n ? i : 0];
+    for (int j = 0; j < whole; j += CPU_LANES) {
+        for (int i = 0; i < CPU_LANES; i++) m[i] = s[j + i] > m[i] ? s[j + i] : m[i];
+    }
+    for (int j = whole; j < n; j++) m[0] = s[j] > m[0] ? s[j] : m[0];
+    for (int i = 1; i < CPU_LANES; i++) m[0] = m[i] > m[0] ? m[i] : m[0];
+    return m[0];
+}
+
 /* s becomes its softmax; returns log Σ exp s. */
 CPU_CLONES static float softmax_row(float *s, int n) {
-    float max = s[0];
-    for (int j = 1; j < n; j++) max = s[j] > max ? s[j] : max;
+    float max = highest(s, n);
     for (int j = 0; j < n; j++) s[j] = cpu_expf(s[j] - max);
     double lanes[CPU_LANES] = {0};
     int whole = n - n % CPU_LANES;

@@ -1,14 +1,14 @@
-/* bf16.c - rounding to bfloat16, and whether the processor multiplies it. */
-#include "kernels/cpu/bf16.h"
+/* bf16.c - rounding to bfloat16, and what the processor multiplies. */
+#include "kernels/cpu/product.h"
 
 #include <stdatomic.h>
-#ifdef CPU_X86_BF16
+#ifdef CPU_X86
 #include <immintrin.h>
 #endif
 
 static atomic_bool forbidden;
 
-void kernels_allow_bf16(bool yes) {
+void kernels_allow_wide(bool yes) {
     atomic_store(&forbidden, !yes);
 }
 
@@ -16,11 +16,19 @@ bool kernels_have_bf16(void) {
     return cpu_has_bf16();
 }
 
-bool cpu_has_bf16(void) {
-#ifdef CPU_X86_BF16
-    return !atomic_load(&forbidden) && __builtin_cpu_supports("avx512bf16") &&
+bool cpu_has_512(void) {
+#ifdef CPU_X86
+    return !atomic_load(&forbidden) && __builtin_cpu_supports("avx512f") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
+bool cpu_has_bf16(void) {
+#ifdef CPU_X86
+    return cpu_has_512() && __builtin_cpu_supports("avx512bf16");
 #else
     return false;
 #endif
@@ -38,7 +46,7 @@ static void round_plain(bf16 *out, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = rounded(x[i]);
 }
 
-#ifdef CPU_X86_BF16
+#ifdef CPU_X86
 CPU_TARGET_BF16 static void round_fast(bf16 *out, const float *x, size_t n) {
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
@@ -50,7 +58,7 @@ CPU_TARGET_BF16 static void round_fast(bf16 *out, const float *x, size_t n) {
 #endif
 
 void cpu_round_bf16(bf16 *out, const float *x, size_t n) {
-#ifdef CPU_X86_BF16
+#ifdef CPU_X86
     if (cpu_has_bf16()) {
         round_fast(out, x, n);
         return;

@@ -56,7 +56,8 @@ typedef enum cpu_slot {
     N_SLOTS
 } cpu_slot;
 
-/* At least n floats, 64-byte aligned, contents undefined. Aborts when memory is short. */
+/* At least n floats, 64-byte aligned, contents undefined. Ends the process, with a line on standard
+ * error, when memory is short. */
 float *cpu_scratch(cpu_slot slot, size_t n);
 
 /* c[m][n] = alpha·op(a)op(b) + beta·c, row-major, op = transpose when ta/tb. c is not read when beta is 0. */

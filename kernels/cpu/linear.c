@@ -4,7 +4,7 @@
  * tile stays in cache between its widening and its product, and no float32 copy of a whole matrix ever
  * exists. Products of rounded operands are in bf16_product.c and bf16_back.c; here is what stands for them
  * where the processor has no instruction for those. */
-#include "kernels/cpu/bf16.h"
+#include "kernels/cpu/product.h"
 
 #include <assert.h>
 
@@ -121,27 +121,29 @@ static const float *rounded_rows(const float *x, int ld, int n, int width) {
     return rows;
 }
 
-void cpu_rounded_product(float *y, const float *x, int n, const k_weight *w, float scale) {
-    product(y, rounded_rows(x, w->cols, n, w->cols), n, w, scale, true);
-}
-
-void cpu_rounded_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows) {
-    back(dx, rounded_rows(dy, ldy, n, rows), rows, n, w, first, rows, true);
-}
-
 void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, const k_weight *w, int first,
               int rows) {
-    if (k->product_bytes == 2)
-        cpu_bf16_back(dx, dy, ldy, n, w, first, rows);
-    else
-        back(dx, dy, ldy, n, w, first, rows, false);
+    bool rounded = k->product_bytes == 2;
+#ifdef CPU_X86
+    if (cpu_multiplies(rounded)) {
+        cpu_wide_back(dx, dy, ldy, n, w, first, rows, rounded);
+        return;
+    }
+#endif
+    if (rounded) dy = rounded_rows(dy, ldy, n, rows), ldy = rows;
+    back(dx, dy, ldy, n, w, first, rows, rounded);
 }
 
 static void forward(const kernels *k, float *y, const float *x, int n, const k_weight *w, float scale) {
-    if (k->product_bytes == 2)
-        cpu_bf16_product(y, x, n, w, scale);
-    else
-        product(y, x, n, w, scale, false);
+    bool rounded = k->product_bytes == 2;
+#ifdef CPU_X86
+    if (cpu_multiplies(rounded)) {
+        cpu_wide_product(y, x, n, w, scale, rounded);
+        return;
+    }
+#endif
+    if (rounded) x = rounded_rows(x, w->cols, n, w->cols);
+    product(y, x, n, w, scale, rounded);
 }
 
 /* ---- operations ---- */

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #ifdef _OPENMP
 #include <omp.h>
@@ -60,6 +61,12 @@ static void make_key(void) {
     (void)rc;
 }
 
+/* Operations cannot fail halfway, in threads that are not the caller's; scratch is small beside any model. */
+static void give_up(size_t bytes) {
+    fprintf(stderr, "tabes: out of memory: %zu bytes of scratch for the kernels\n", bytes);
+    abort();
+}
+
 float *cpu_scratch(cpu_slot slot, size_t n) {
     scratch *s = &mine;
     if (n <= s->cap[slot] && s->p[slot]) return s->p[slot];
@@ -72,7 +79,7 @@ float *cpu_scratch(cpu_slot slot, size_t n) {
     assert(want <= SIZE_MAX / sizeof(float));
     free(s->p[slot]);
     s->p[slot] = aligned_alloc(64, want * sizeof(float));
-    if (!s->p[slot]) abort(); /* kernels cannot fail; scratch is small beside any model */
+    if (!s->p[slot]) give_up(want * sizeof(float));
     s->cap[slot] = want;
     return s->p[slot];
 }

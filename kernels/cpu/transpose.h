@@ -4,11 +4,11 @@
 
 #include <immintrin.h>
 
-#include "kernels/cpu/bf16.h"
+#include "kernels/cpu/product.h"
 
 /* Row i's element j becomes row j's element i: pairs of rows by elements, then pairs of those by twos, then
  * quarters of vectors, twice. */
-CPU_TARGET_BF16 static inline __attribute__((always_inline)) void cpu_transpose_16(__m512i r[16]) {
+CPU_TARGET_512 static inline __attribute__((always_inline)) void cpu_transpose_16(__m512i r[16]) {
     __m512i a[16], b[16];
     for (int i = 0; i < 16; i += 2) {
         a[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);

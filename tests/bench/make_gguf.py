@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A GGUF file of a published model's shape with random weights, for measuring: nobody needs to download 4.5 GB.
 
-Usage: make_gguf.py SHAPE OUT          SHAPE: llada-8b, dream-7b, small (0.1B)
+Usage: make_gguf.py SHAPE OUT          SHAPE: llada-8b, dream-7b, medium (0.95B), small (0.1B)
 
 Matrices are Q4_K, as in a Q4_K_S file the head is Q6_K; norms are F32. Blocks come from a pool of random ones whose
 scales make weights about as large as trained ones, so numbers stay tame through all layers. The vocabulary has as
@@ -14,6 +14,7 @@ import sys
 SHAPES = {  # width, layers, heads, kv heads, MLP, vocabulary, context, mask
     "llada-8b": ("llada", 4096, 32, 32, 32, 12288, 126464, 4096, 126336),
     "dream-7b": ("dream", 3584, 28, 28, 4, 18944, 152064, 131072, 151666),
+    "medium": ("llada", 2048, 16, 16, 16, 5632, 32000, 4096, 31999),
     "small": ("llada", 768, 12, 12, 12, 2048, 32000, 4096, 31999),
 }
 TYPES = {"F32": (0, 1, 4), "Q4_K": (12, 256, 144), "Q6_K": (14, 256, 210)}

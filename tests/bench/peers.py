@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """tabes beside llama.cpp's diffusion command and PyTorch's autograd: the same weights, this machine, one run.
 
-Usage: peers.py [--llama BIN] [--torch PYTHON] [--n 128,256] [--types F16,Q8_0] [--threads 2] [--repeats 3]
-                [--steps 6] [--json FILE]
+Usage: peers.py [--llama BIN] [--torch PYTHON] [--shape small] [--n 128,256] [--types BF16,F16,Q8_0,Q4_0,Q4_K]
+                [--threads 2] [--repeats 3] [--steps 6] [--json FILE]
 
 BIN is the folder of llama-diffusion-cli and llama-quantize (tests/parity/llama_cpp/README.md tells how to build them);
-PYTHON has torch. Weights are random, 0.1B (make_gguf.py small), brought into each type by llama-quantize. $TABES: the
+PYTHON has torch. Weights are random, of a shape of make_gguf.py
+(small: 0.1B, medium: 0.95B), brought into each type by llama-quantize. $TABES: the
 program.
 
 Against llama.cpp: milliseconds per step, sampling left out of llama.cpp's, of a decode of half of N in a few steps.
@@ -41,7 +42,7 @@ def make(a, kind, folder):
     """The file of a type; made from the one that make_gguf.py writes."""
     source, path = os.path.join(folder, "source.gguf"), os.path.join(folder, f"{kind}.gguf")
     if not os.path.exists(source):
-        output_of([sys.executable, os.path.join(HERE, "make_gguf.py"), "small", source])
+        output_of([sys.executable, os.path.join(HERE, "make_gguf.py"), a.shape, source])
     if not os.path.exists(path):
         output_of([os.path.join(a.llama, "llama-quantize"), "--allow-requantize", "--pure", source, path, kind])
     return path
@@ -157,7 +158,8 @@ def main():
     ap.add_argument("--llama", metavar="BIN")
     ap.add_argument("--torch", metavar="PYTHON")
     ap.add_argument("--n", type=lambda s: [int(x) for x in s.split(",")], default=[128, 256])
-    ap.add_argument("--types", type=lambda s: s.split(","), default=["F16", "Q8_0"])
+    ap.add_argument("--types", type=lambda s: s.split(","), default=["BF16", "F16", "Q8_0", "Q4_0", "Q4_K"])
+    ap.add_argument("--shape", default="small")
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--repeats", type=int, default=3)
     ap.add_argument("--steps", type=int, default=6)

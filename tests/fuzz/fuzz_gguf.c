@@ -31,7 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     gguf *g;
     err e = {0};
     fuzz_file_fill(&f, data, n);
-    if (gguf_open(&g, f.path, &e)) return 0;
+    if (gguf_open(&g, f.path, &e)) {
+        fuzz_message(&e);
+        return 0;
+    }
     for (int i = 0; i < gguf_n_values(g); i++) walk_value(gguf_value_at(g, i));
     for (int i = 0; i < gguf_count(g); i++) fuzz_touch(gguf_at(g, i)->data, gguf_at(g, i)->bytes);
     as_config(g);

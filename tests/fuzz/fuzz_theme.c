@@ -7,6 +7,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     theme t;
     err e = {0};
-    if (theme_parse(&t, (const char *)data, n, "input", &e) == 0) fuzz_touch(&t, sizeof t);
+    if (theme_parse(&t, (const char *)data, n, "input", &e)) {
+        fuzz_message(&e);
+    } else {
+        fuzz_touch(&t, sizeof t);
+    }
     return 0;
 }

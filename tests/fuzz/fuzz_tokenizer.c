@@ -29,7 +29,10 @@ static void use(const char *path, const uint8_t *data, size_t n) {
         "Hello, w\xc3\xb6rld!  I'll <mask> 1234\r\n\t\xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x99\x82 e\xcc\x81";
     tokenizer *t;
     err e = {0};
-    if (tokenizer_load(&t, path, &e)) return;
+    if (tokenizer_load(&t, path, &e)) {
+        fuzz_message(&e);
+        return;
+    }
     /* Once is enough for a pattern that takes all the time it may. */
     if (encode(t, fixed, sizeof fixed - 1) != ERR_UNSUPPORTED)
         encode(t, (const char *)data, n < 200 ? n : 200);
@@ -52,12 +55,12 @@ static void in_gguf(const uint8_t *data, size_t n) {
 
 /* vocab.json, merges.txt, tokenizer_config.json and added_tokens.json, parted by separators. */
 static void merges_txt(const uint8_t *data, size_t n) {
-    static const char *const names[FUZZ_MAX_FILES] = {"vocab.json", "merges.txt", "tokenizer_config.json",
-                                                      "added_tokens.json"};
+    static const char *const names[] = {"vocab.json", "merges.txt", "tokenizer_config.json",
+                                        "added_tokens.json"};
     static fuzz_directory d;
     const uint8_t *part = data, *rest = data;
     size_t left = n;
-    for (int i = 0; i < FUZZ_MAX_FILES; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t n_part = fuzz_split(part, left, &rest, &left);
         fuzz_directory_fill(&d, names[i], part, n_part);
         part = rest;

@@ -18,7 +18,10 @@ static void export_all(const trajectory *t) {
 static void read_tree(const char *path) {
     tree_file *t;
     err e = {0};
-    if (tree_load(&t, path, &e)) return;
+    if (tree_load(&t, path, &e)) {
+        fuzz_message(&e);
+        return;
+    }
     for (int i = 0; i < tree_file_panes(t); i++) {
         const tree *of = tree_file_tree(t, i);
         if (!tree_find(of, of->active)) abort();
@@ -39,7 +42,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         fuzz_touch(r->contradiction, strlen(r->contradiction));
         replay_close(r);
     }
-    if (replay_load(&r, f.path, &e)) return 0;
+    if (replay_load(&r, f.path, &e)) {
+        fuzz_message(&e);
+        return 0;
+    }
     if (r->traj.head.n_tokens <= 1024 && r->traj.n_records <= 64) export_all(&r->traj);
     replay_close(r);
     return 0;

@@ -139,11 +139,12 @@ def safetensors(tensors):
     return struct.pack("<Q", len(raw)) + raw + data
 
 
-def checkpoint(config, tensors):
-    return json.dumps(config, separators=(",", ":")).encode() + b"\n====\n" + safetensors(tensors)
+def checkpoint(config, tensors, shards=False):
+    files = [tensors[:3], tensors[3:]] if shards else [tensors]
+    return b"\n====\n".join([json.dumps(config, separators=(",", ":")).encode(), *map(safetensors, files)])
 
 
-def llada():
+def llada(shards=False):
     config = {"model_type": "llada", "d_model": 4, "n_heads": 2, "n_kv_heads": 1, "n_layers": 1, "mlp_hidden_size": 4,
               "vocab_size": 6, "embedding_size": 8, "max_sequence_length": 8, "rope": True, "rope_theta": 10000.0,
               "rms_norm_eps": 1e-5, "block_type": "llama", "layer_norm_type": "rms", "activation_type": "silu",
@@ -155,7 +156,7 @@ def llada():
     tensors += [(b + n + ".weight", s) for n, s in (
         ("attn_norm", (4,)), ("ff_norm", (4,)), ("q_proj", (4, 4)), ("k_proj", (2, 4)), ("v_proj", (2, 4)),
         ("attn_out", (4, 4)), ("ff_proj", (4, 4)), ("up_proj", (4, 4)), ("ff_out", (4, 4)))]
-    return checkpoint(config, tensors)
+    return checkpoint(config, tensors, shards)
 
 
 def hugging_face(kind, bias=False, norms=False, tied=False):
@@ -206,6 +207,7 @@ def safetensors_files():
     yield "llama", hugging_face("a2d-llama")
     yield "mdlm", mdlm(False)
     yield "mdlm-time", mdlm(True)
+    yield "shards", llada(shards=True)
     yield "indexed", llada() + b'\n====\n{"weight_map":{"a":"model.safetensors","b":"model.safetensors"}}'
 
 
@@ -277,6 +279,103 @@ def trajectories():
     yield "tree", head + first + run + second + run
 
 
+# ---- texts, configurations and tasks: the first byte is what the target's comment says ----
+
+def prompts():
+    said = ["Hello, w\u00f6rld!  I'll 1234\r\n\t\u4f60\u597d \U0001f642 e\u0301", "a<mask>b<mask:3>c", "<|im_start|>user\nx<|im_end|>",
+            "53..7....\n6..195...", "Tom has 3 apples. #### 12", " \u00a0\u2003x\u200d", "\u0130\u0345\ufb03\u1e9b\u0323"]
+    for i, words in enumerate(said):
+        for kind in range(8):
+            yield f"{i}-{kind}", bytes([kind + 8 * (i % 6)]) + words.encode()
+    for i, raw in enumerate((b"\xff\xfe\x80", b"\xe4\xbd", b"\xed\xa0\x80\xf4\x90\x80\x80", b"\0a\0")):
+        yield f"bytes-{i}", b"\0" + raw
+
+
+def configs():
+    between = b"\n====\n"
+    own, _ = llada().split(between, 1)
+    tuned = b'{"boe": {"lambda": 0.05, "h_max": 2.0}}'
+    token = b'{"mask_token": {"content": "<mask>"}, "chat_template": "<|im_start|>", "eos_token": "d"}'
+    yield "llada", own
+    yield "tuned", own + between + tuned + between + token
+    yield "no-boe", own + between + b'{"other": 1}' + between + b"{}"
+    for path in sorted(TREE.glob("examples/models/*/config.json")):
+        beside = path.parent
+        yield beside.name, between.join((beside / n).read_bytes() for n in ("config.json", "tabes.json", "tokenizer_config.json"))
+
+
+def examples():
+    def lines(path, n):
+        return b"".join((TREE / path).read_bytes().splitlines(keepends=True)[:n])
+
+    def one(task, record, answer):
+        return bytes([task]) + json.dumps(record).encode() + b"\n\n====\n" + answer
+
+    yield "sudoku", b"\0" + lines("examples/models/sudoku/heldout.csv", 2)
+    yield "sudoku-4x4", b"\0quizzes,solutions\n1.34341221434321,1234341221434321\n\n====\n1234\n3412\n2143\n4321"
+    yield "countdown", b"\1" + lines("examples/models/countdown/heldout.jsonl", 3) + b"\n====\n44-15=29,79-29=50."
+    yield "countdown-one", one(1, {"input": "15,44,79,50"}, b"44-15=29,79-29=50")
+    yield "story", b"\2" + lines("examples/models/story/heldout.jsonl", 2) + b"\n====\nso 3 + 4 = 7 #### 7 \n"
+    yield "gsm8k", one(3, {"question": "How many?", "answer": "3 and 4\n#### 1,234"}, b"It is \\boxed{1,234.0}")
+    yield "math", one(4, {"problem": "x?", "answer": "\\frac{1}{2}", "unique_id": "a/1"}, b"\\boxed{\\dfrac12} or $0.5$ \\boxed 3/4")
+    yield "math-text", one(4, {"problem": "x?", "answer": "x=5\\text{ cm}"}, b"\\boxed{\\sqrt3 \\text{ cm}}")
+    yield "humaneval", one(5, {"task_id": "HumanEval/0", "prompt": "def f():\n"}, b"    return 1\n\ndef g():\n")
+    yield "mbpp", one(6, {"task_id": 2, "text": "add", "test_list": ["assert f(1) == 2"]}, b"```python\nx\n``` [DONE]")
+    yield "mbpp-list", bytes([6]) + json.dumps([{"task_id": 2, "prompt": "add", "test_list": []}]).encode() + b"\n====\nx"
+    yield "text", one(7, {"text": "Once upon"}, b"\xffa time\0")
+    yield "text-plain", b"\7Once\n\nTwice\n\n====\nx"
+    yield "results", bytes([8]) + b"".join(json.dumps({
+        "key": f"{item:032d}", "task": "countdown", "example": "countdown-0", "policy": "boe", "length": 8, "seed": "0", "correct": True,
+        "masks": 8, "steps": 8, "tokens_per_step": 1, "nfe": 8.5, "backward_rows": 3, "seconds": 0.25, "elbo": 1.5,
+        "text": "1+2=3 \u597d"}).encode() + b"\n" for item in (0, 1, 0, 9))
+
+
+def arguments():
+    for i, words in enumerate((
+            "-m sudoku -p a<mask>b --length 4 --policy boe --rho 0.5 --seed 7 --json -q",
+            "--prompt-tokens [8,2,8] --policy confidence --budget 2 --no-gate --threads 2 --device cpu --precision f32",
+            "--prompt-tokens=[0,1.5,-1,[2]] x -- --y", "--prompt-file ab<mask:3> --template qwen3 --system x --raw --mask-id 3 --shift",
+            "--until a --until b --tokens-out --record x --help", "--policies all --top-k 3 --top-p 0.5 --cfg 1.5 --eos-ban",
+            "--policies confidence,boe,remdm --block-length 2 --steps 9")):
+        yield f"run-{i}", bytes([i % 2]) + "\n".join(words.split()).encode()
+    for i, words in enumerate((
+            "--task countdown -n 3 --lengths 8,16 --tokens-per-step 1,2 --seeds 0,18446744073709551615 --jobs 2 --csv",
+            "--task text --data x --elbo-draws 4 --judge-model y --samples z --chart --plot p.svg", "--task sudoku --clues 30 --ablation",
+            "--task gsm8k --data x --protocol table2 --match-nfe 64 --charge-backward --nfe-accounting paper --results r")):
+        yield f"eval-{i}", b"\2" + "\n".join(words.split()).encode()
+
+
+# ---- the workbench: the first byte picks what is shown ----
+
+def scripts():
+    said = ["step 2\npolicy entropy\nset budget 2\nstep\nbranch other\n\nbranch b1\nbranch-name x\nseed 42\n\ngoto end",
+            "prompt \"ab <mask:3>\"\n\nexport html x\nexport cast y\nwrite z.jsonl\nopen z.jsonl\n\nopen\nrecord p\nsource x",
+            "color tis\n\ndetail scores\n\ndetail attention\nattention-layer 0\nattention-head mean\n\ncolor influence\n\ndetail truth\n",
+            "search H>0.5\nfind-next\nsearch \"a\"\nnote a \"b\nposition 4\nmark a\nmark-go a\nspeed 8\nfocus b\n\npane-add boe\n\npane-close!",
+            "lesson-answer 2\n\nlesson-next\nlesson-answer\n\n: 3 \n# x\nquit!", "theme dark\ntheme x.theme\nopen! a.jsonl b.jsonl\n\nopen c.jsonl\n"]
+    for i, words in enumerate(said):
+        for what in range(4):
+            yield f"{i}-{what}", bytes([what + 4 * (i % 2)]) + words.encode()
+    for path in sorted(TREE.glob("examples/lessons/*.lesson")):
+        lines = [line[4:] for line in path.read_text().splitlines() if line.startswith("do: ")]
+        yield path.stem, b"\0" + "\n".join(lines).encode()
+
+
+def key_presses():
+    said = [b"ss\xff2sbb\xffG\xffg0\xffhjkl\xff", b":goto 3\r\xff:br\t\t\xff/H>1\rnN\xff", b"P\x1b[B\x1b[B\r\xffrx\r\xffE<mask>\x04\xff", b"wpbuu\x12\xffKjd\r\xff",
+            b"\x17n\x17w\xff\x17c\xff", b"\x1b[<0;5;9M\x1b[<32;30;22M\x1b[<65;9;9M\xff", b"?jjq\xffTT\xffv\xffOD\xff", b"\x1bOA\x1b[5~\x1b[Z\xff 9\xff",
+            b":\x12go\x1b[A\x10\x0e\x01\x0b\x19\x14\r\xff", b"2>\xff\r>\xff<\xff", b"ma3s'a\xff(\xff)\xffz\xff\x03\x1aq\xffQ"]
+    for i, keys in enumerate(said):
+        for what in range(4):
+            yield f"{i}-{what}", bytes([what + 4 * (i % 4)]) + keys
+
+
+def views():
+    yield from trajectories()
+    small = (TREE / "tests/replay/v1.0.jsonl").read_bytes()
+    yield "two", small + b"\n====\n" + (TREE / "tests/replay/v1.1.jsonl").read_bytes()
+
+
 SEEDS = {
     "gguf": lambda: [*gguf_files(), ("model", gguf_model("llada"))],
     "checkpoint": gguf_models,
@@ -284,6 +383,14 @@ SEEDS = {
     "tokenizer": tokenizers,
     "trajectory": trajectories,
     "theme": lambda: texts("themes/*.theme"),
+    "view": views,
+    "verify": trajectories,
+    "text": prompts,
+    "config": configs,
+    "tasks": examples,
+    "arguments": arguments,
+    "commands": scripts,
+    "terminal": key_presses,
     "lesson": lambda: texts("examples/lessons/*.lesson"),
 }
 

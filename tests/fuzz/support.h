@@ -20,7 +20,7 @@ typedef struct fuzz_file {
 
 void fuzz_file_fill(fuzz_file *f, const void *data, size_t n);
 
-enum { FUZZ_MAX_FILES = 4 };
+enum { FUZZ_MAX_FILES = 6 };
 
 typedef struct fuzz_directory {
     char path[4096];
@@ -40,6 +40,9 @@ size_t fuzz_split(const uint8_t *data, size_t n, const uint8_t **rest, size_t *n
 
 /* Reads every byte, so that the sanitizers see memory that may not be read. */
 void fuzz_touch(const void *data, size_t n);
+
+/* What every refusal owes to the person who reads it: a text, in one line, without control characters. */
+void fuzz_message(const err *e);
 
 /* Loads the checkpoint and runs the network once where that is cheap. */
 void fuzz_checkpoint(const char *path);

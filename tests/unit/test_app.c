@@ -144,12 +144,58 @@ static void test_small_screen(void **state) {
     denoiser_close(&f->base);
 }
 
+/* Keys may come faster than frames: what they read is of the state shown, drawn or not. */
+static void test_no_frame_yet(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    model m = {.d = &f->base};
+    app a;
+    err e = {0};
+    open_app(&a, &m, NULL);
+    app_next_masked(&a, 1); /* from 0, the first one */
+    CHECK(a.cursor == 2);
+    MUST(app_search(&a, "H<100", &e), &e);
+    CHECK(a.find.count == 7 && a.cursor == 2);
+    app_last(&a, 7);
+    settle(&a);
+    app_search_next(&a, 1);
+    CHECK(!a.find.count && strstr(a.message, "no hit in state 7"));
+    app_next_masked(&a, 1);
+    CHECK(strstr(a.message, "no masked position"));
+    CHECK(app_close(&a));
+    denoiser_close(&f->base);
+}
+
+/* Likewise an answer to a lesson. */
+static void test_answer_before_frame(void **state) {
+    (void)state;
+    static const char text[] = "title: T\nabout: A\nmodel: m\nlength: 9\npolicies: boe\n"
+                               "== One\nask: Where?\nanswer: masked\n--\nThere.\n";
+    fake *f = fake_gpu_new();
+    model m = {.d = &f->base};
+    app a;
+    lesson *l;
+    err e = {0};
+    MUST(lesson_parse(&l, text, sizeof text - 1, "t.lesson", &e), &e);
+    open_app(&a, &m, NULL);
+    MUST(lesson_begin(&a, l, &e), &e);
+    app_run(&a, 0);
+    settle(&a);
+    CHECK(screen_has(&a, 80, 24, "step 7/7"));
+    app_first(&a, 0);
+    a.cursor = 0;
+    MUST(app_lesson_answer(&a, 0, &e), &e);
+    CHECK(lesson_count(&a, ANSWER_RIGHT) == 1);
+    CHECK(app_close(&a));
+    lesson_free(l);
+    denoiser_close(&f->base);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_device_shown),
-        cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_lost_device),
-        cmocka_unit_test(test_small_screen),
+        cmocka_unit_test(test_device_shown), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_lost_device),  cmocka_unit_test(test_small_screen),
+        cmocka_unit_test(test_no_frame_yet), cmocka_unit_test(test_answer_before_frame),
     };
     return finish("app", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -95,6 +95,16 @@ static void test_words(void **state) {
     CHECK(w.n == 0);
 }
 
+/* Comments alone queue nothing; there is no array then. */
+static void test_nothing_to_run(void **state) {
+    (void)state;
+    script s = {0};
+    err e = {0};
+    MUST(script_push(&s, "x", "# nothing\n \n", false, false, &e), &e);
+    CHECK(!script_waits(&s));
+    script_release(&s);
+}
+
 static void test_names(void **state) {
     (void)state;
     fake *f = fake_gpu_new();
@@ -338,7 +348,8 @@ static void test_line(void **state) {
     draw(&a, &screen);
     CHECK(!strstr(screen.data, "\xE2\x80\xAE") && !strstr(screen.data, "\xC2\x9B"));
     strbuf_release(&screen);
-    for (const char *k = "\025\022\030N\022go\030\025"; *k; k++) keys_press(&a, *k); /* searches cut short */
+    for (const char *k = "\025\022\030N\022go\030\025\021"; *k; k++)
+        keys_press(&a, *k); /* searches cut short */
     keys_press(&a, KEY_ESC);
     keys_press(&a, ':');
     for (int i = 0; i < 3 * LINE_MAX_BYTES; i++) keys_press(&a, 'x');
@@ -348,6 +359,10 @@ static void test_line(void **state) {
     keys_press(&a, ':');
     keys_press(&a, 127);
     CHECK(!a.line.open);
+    for (const char *k = ":goto 1\r:\022g"; *k; k++) keys_press(&a, *k);
+    line_end(); /* in the middle of a search over what is let go of now */
+    CHECK(!a.line.open);
+    for (const char *k = ":\035\033:\021\033:\022g"; *k; k++) keys_press(&a, *k);
     line_end();
     CHECK(app_close(&a));
     denoiser_close(&f->base);
@@ -356,9 +371,11 @@ static void test_line(void **state) {
 int main(void) {
     setlocale(LC_CTYPE, "C.UTF-8");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_key), cmocka_unit_test(test_words),   cmocka_unit_test(test_names),
-        cmocka_unit_test(test_live),      cmocka_unit_test(test_queries), cmocka_unit_test(test_search),
-        cmocka_unit_test(test_notes),     cmocka_unit_test(test_scripts), cmocka_unit_test(test_line),
+        cmocka_unit_test(test_nothing_to_run), cmocka_unit_test(test_every_key),
+        cmocka_unit_test(test_words),          cmocka_unit_test(test_names),
+        cmocka_unit_test(test_live),           cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_search),         cmocka_unit_test(test_notes),
+        cmocka_unit_test(test_scripts),        cmocka_unit_test(test_line),
     };
     return finish("command", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "eval/eval.h"
@@ -180,6 +181,17 @@ static void damaged(void **state) {
     CHECK(!truncate(path, 0));
     put("notes to keep\n");
     CHECK(open_file(&f, &found, NULL, &e) == ERR_BAD_FORMAT && !f);
+    static const char *const mistaken[] = {"{\"model_type\": \"llada\"}", "{", "one line\nand another",
+                                           "{}\n{\"key\":\"0"};
+    for (size_t i = 0; i < sizeof mistaken / sizeof *mistaken; i++) { /* nothing of them is lost */
+        struct stat st;
+        CHECK(!truncate(path, 0));
+        put(mistaken[i]);
+        int rc = open_file(&f, &found, NULL, &e);
+        CHECK(rc == ERR_BAD_FORMAT || (i == 1 && !rc));
+        if (!rc) results_close(f);
+        CHECK(i == 1 || (!stat(path, &st) && st.st_size == (off_t)strlen(mistaken[i])));
+    }
     CHECK(results_open(&f, "/nonexistent/file", &plan, outcomes, &found, NULL, &e) == ERR_IO && !f);
 }
 

@@ -164,6 +164,7 @@ static void math500(void **state) {
     same("\\frac43", "\\frac{4}{3}", true);
     same("\\frac{270}7", "\\frac{270}{7}", true);
     same("3/4", "\\frac{3}{4}", true);
+    same("99999999999999999998/3", "99999999999999999999/3", false);
     same("11\\sqrt2", "11\\sqrt{2}", true);
     same("90^\\circ", "90", true);
     same("\\left( 3, \\frac{\\pi}{2} \\right)", "(3,\\frac{\\pi}{2})", true);

@@ -98,6 +98,16 @@ static void test_format(void **state) {
 }
 
 /* Every policy's table: unique names, defaults in range and readable, a help line that is one line. */
+/* Messages quote bytes of strangers' files: nothing in them is obeyed by a terminal. */
+static void test_message(void **state) {
+    (void)state;
+    err e = {0};
+    CHECK(err_set(&e, ERR_BAD_FORMAT, "a\033[2J\n\302\233m\302\240\303\244\177") == ERR_BAD_FORMAT);
+    CHECK(!strcmp(e.msg, "a?[2J???m\302\240\303\244?"));
+    err_prefix(&e, "x\302\205");
+    CHECK(!strncmp(e.msg, "x??: a?", 7));
+}
+
 static void test_tables(void **state) {
     (void)state;
     for (int p = 0; policies[p]; p++) {
@@ -119,6 +129,7 @@ static void test_tables(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_parse),
-                                       cmocka_unit_test(test_format), cmocka_unit_test(test_tables)};
+                                       cmocka_unit_test(test_message), cmocka_unit_test(test_format),
+                                       cmocka_unit_test(test_tables)};
     return finish("param", cmocka_run_group_tests(tests, NULL, NULL));
 }

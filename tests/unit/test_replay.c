@@ -22,6 +22,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
 #include "engine/base/strbuf.h"
+#include "replay/json.h"
 #include "replay/replay.h"
 
 static int n_checks, n_failed;
@@ -904,6 +905,20 @@ static void test_unknown_fields(void **state) {
 
 /* ---- writing that fails ---- */
 
+/* A line of which only the newline has no room is none: the next one would end up behind it. */
+static void test_line_without_newline(void **state) {
+    (void)state;
+    strbuf b;
+    err e = {0};
+    cJSON *obj = cJSON_CreateObject();
+    strbuf_init(&b, 2);
+    CHECK(json_put_object(&b, obj, NULL, &e) == 0 && b.len == 2);
+    strbuf_clear(&b);
+    CHECK(json_put_line(&b, obj, NULL, &e) == ERR_NO_MEMORY && strstr(e.msg, "more than 2 bytes"));
+    strbuf_release(&b);
+    cJSON_Delete(obj);
+}
+
 static void test_write_errors(void **state) {
     (void)state;
     trajectory t;
@@ -930,6 +945,17 @@ static void test_write_errors(void **state) {
     recorder_close(w);
     recorder_close(NULL);
     record_unref(bad);
+    /* While one records to a file, nobody else empties or replaces it. */
+    recorder *other = NULL;
+    char claimed[128];
+    snprintf(claimed, sizeof claimed, "%s", in_dir("claimed.jsonl"));
+    CHECK(recorder_open(&w, claimed, &t.head, t.texts, &e) == 0 && recorder_step(w, t.records[0], &e) == 0);
+    CHECK(recorder_open(&other, claimed, &t.head, t.texts, &e) == ERR_BAD_ARGUMENT && !other &&
+          strstr(e.msg, "claimed.jsonl: another run is recording to it"));
+    CHECK(replay_save(&t, claimed, &e) == ERR_BAD_ARGUMENT && strstr(e.msg, "another run"));
+    CHECK(recorder_step(w, t.records[1], &e) == 0);
+    recorder_close(w);
+    CHECK(replay_save(&t, claimed, &e) == 0);
     replay *r = load(path);
     CHECK(r->truncated && r->traj.n_records == 1 && strstr(r->note, "no closing line; 1 step is kept"));
     /* Saving over an existing file replaces it whole and leaves no temporary. */
@@ -1196,14 +1222,23 @@ int main(int argc, char **argv) {
     snprintf(dir, sizeof dir, "%.40s/tabes-test-XXXXXX", tmp && strlen(tmp) <= 40 ? tmp : "/tmp");
     if (!mkdtemp(dir)) return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fixture),       cmocka_unit_test(test_fixture_1_1),
-        cmocka_unit_test(test_put_back),      cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_locale),        cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_damages),       cmocka_unit_test(test_odd_files),
-        cmocka_unit_test(test_numbers),       cmocka_unit_test(test_escapes),
-        cmocka_unit_test(test_fuzz),          cmocka_unit_test(test_unknown_fields),
-        cmocka_unit_test(test_write_errors),  cmocka_unit_test(test_export),
-        cmocka_unit_test(test_verify_same),   cmocka_unit_test(test_verify_differs),
+        cmocka_unit_test(test_fixture),
+        cmocka_unit_test(test_fixture_1_1),
+        cmocka_unit_test(test_put_back),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_damages),
+        cmocka_unit_test(test_odd_files),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_fuzz),
+        cmocka_unit_test(test_unknown_fields),
+        cmocka_unit_test(test_line_without_newline),
+        cmocka_unit_test(test_write_errors),
+        cmocka_unit_test(test_export),
+        cmocka_unit_test(test_verify_same),
+        cmocka_unit_test(test_verify_differs),
         cmocka_unit_test(test_verify_tokens),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,10 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utf8proc.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/rng.h"
 #include "engine/base/strbuf.h"
 #include "engine/tokenizer.h"
+#include "engine/tokenizer/impl.h"
 
 static int n_checks, n_failed;
 static char temp_dir[] = "/tmp/tabes-tokenizer-XXXXXX";
@@ -102,6 +105,44 @@ static void test_vectors(void **state) {
 
 /* Texts ---------------------------------------------------------------- */
 
+/* As utf8proc has it, and in time that grows with the text: a quarter of a megabyte of marks took it half a
+ * minute. */
+static void test_nfc(void **state) {
+    (void)state;
+    static const char *const parts[] = {"a",      "e",      "\u0301", "\u0323",    "\u0327",
+                                        "\u0345", "\u1e9b", "\u1100", "\u1161",    "\u11a8",
+                                        "\u0f73", "\u212b", "\u5b57", "\U0001d15e"};
+    err e = {0};
+    char *ours;
+    size_t len;
+    for (int round = 0; round < 300; round++) {
+        strbuf text;
+        utf8proc_uint8_t *theirs;
+        strbuf_init(&text, 1 << 16);
+        int n = 1 + round % 60, odd = round % 7;
+        for (int i = 0; i < n; i++) {
+            double u = rng_uniform(7, (uint64_t)round, (uint64_t)i, 0, RNG_TOKEN);
+            strbuf_puts(&text, parts[(int)(u * (odd ? 14 : 4)) + (odd ? 0 : 2)]); /* marks alone, sometimes */
+        }
+        utf8proc_ssize_t k = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.len,
+                                          &theirs, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+        assert_int_equal(text_nfc(text.data, text.len, &ours, &len, &e), 0);
+        CHECK((size_t)k == len && !memcmp(ours, theirs, len));
+        free(ours);
+        free(theirs);
+        strbuf_release(&text);
+    }
+    strbuf marks;
+    strbuf_init(&marks, 1 << 20);
+    for (int i = 0; i < 1 << 16; i++) strbuf_puts(&marks, "\u0301\u0323");
+    double started = clock_now();
+    assert_int_equal(text_nfc(marks.data, marks.len, &ours, &len, &e), 0);
+    CHECK(len == marks.len && clock_now() - started < 5);
+    CHECK(!memcmp(ours, "\u0323\u0323", 4) && !memcmp(ours + len - 4, "\u0301\u0301", 4));
+    free(ours);
+    strbuf_release(&marks);
+}
+
 static void test_mask_word(void **state) {
     (void)state;
     tokenizer *t;
@@ -115,6 +156,15 @@ static void test_mask_word(void **state) {
     CHECK(tokenizer_encode(t, "1<mask>", 7, -1, true, &ids, &n, &e) ==
           ERR_BAD_ARGUMENT); /* no mask: '<' has no token */
     CHECK(!ids && strstr(e.msg, "byte 1"));
+    tokenizer_close(t);
+
+    /* A short text must not stand for all memory. */
+    assert_int_equal(tokenizer_load(&t, "tests/tokenizer/sudoku", &e), 0);
+    assert_int_equal(tokenizer_encode(t, "<mask:2>1", 9, 12, false, &ids, &n, &e), 0);
+    CHECK(n == 3 && ids[1] == 12);
+    free(ids);
+    CHECK(tokenizer_encode(t, "<mask:999999><mask:999999>", 26, 12, false, &ids, &n, &e) == ERR_BAD_ARGUMENT);
+    CHECK(!ids && strstr(e.msg, "more than 1048576"));
     tokenizer_close(t);
 
     /* In the story vocabulary `<mask>` is a token of its own; the model's mask id still wins. */
@@ -351,6 +401,7 @@ int main(void) {
         cmocka_unit_test_prestate(test_vectors, behaviors),
         cmocka_unit_test_prestate(test_vectors, chars),
         cmocka_unit_test(test_mask_word),
+        cmocka_unit_test(test_nfc),
         cmocka_unit_test(test_bad_texts),
         cmocka_unit_test(test_long_text),
         cmocka_unit_test(test_bad_files),

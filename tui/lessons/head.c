@@ -76,17 +76,19 @@ static int take_setting(reader *r, const char *value, size_t n) {
     return s->name && s->value ? 0 : no_memory(r);
 }
 
+static int take_int(reader *r, const char *value, size_t n, int *out) {
+    uint64_t number = 0;
+    int rc = take_number(r, value, n, 100000, &number);
+    *out = (int)number;
+    return rc;
+}
+
 int head_line(reader *r) {
     lesson *l = r->l;
     const char *v;
     size_t n;
-    uint64_t number = 0;
-    int *out = takes(r, "order", &v, &n) ? &l->order : takes(r, "length", &v, &n) ? &l->length : NULL;
-    if (out) {
-        int rc = take_number(r, v, n, 100000, &number);
-        *out = (int)number;
-        return rc;
-    }
+    if (takes(r, "order", &v, &n)) return take_int(r, v, n, &l->order);
+    if (takes(r, "length", &v, &n)) return take_int(r, v, n, &l->length);
     if (takes(r, "title", &v, &n)) return take_text(r, v, n, &l->title);
     if (takes(r, "about", &v, &n)) return take_text(r, v, n, &l->about);
     if (takes(r, "model", &v, &n)) return take_model(r, v, n);

@@ -144,7 +144,8 @@ unsigned app_lesson_back(app *a, int count) {
 /* Answers ------------------------------------------------------------------------ */
 
 static int answer_place(app *a, bool *right, err *e) {
-    int n = app_positions(a);
+    int n = app_positions(a), rc = pane_derive(&a->panes[a->focus], e); /* no frame may show this state yet */
+    if (rc) return rc;
     int *pos = mem_new((size_t)n, sizeof *pos);
     int found = pos ? set_positions(a, lesson_now(a)->place, pos, n, e)
                     : (err_set(e, ERR_NO_MEMORY, "out of memory"), -1);

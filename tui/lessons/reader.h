@@ -20,7 +20,7 @@ typedef struct lesson_reader {
 
 /* The error with FILE:LINE:COLUMN before it; `at` lies in the current line. */
 int fault(const reader *r, const char *at);
-#define FAULT(r, at, ...) (err_set((r)->e, ERR_BAD_FORMAT, __VA_ARGS__), fault(r, at))
+#define FAULT(r, at, ...) (err_set((r)->e, ERR_BAD_FORMAT, __VA_ARGS__), (void)fault(r, at), ERR_BAD_FORMAT)
 int no_memory(const reader *r);
 
 /* A copy that lives as long as the lesson; NULL: out of memory. */

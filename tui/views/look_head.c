@@ -21,7 +21,7 @@ static int draw_tabs(const app *a, cells *g, int x, rect r) {
 static void draw_subject(const app *a, cells *g, int x, rect r) {
     const pane *p = app_pane(a, a->focus);
     int end = rect_end(r);
-    x = cells_printf(g, x, r.y, end, look(a, STYLE_STRONG), " [%s] ", tab_name(a->tab));
+    x = cells_printf(g, x, r.y, end, look(a, STYLE_STRONG), " [%s] ", tab_name((int)a->tab));
     if (a->tab == TAB_ORDERS) { /* of whole decodes */
         cells_printf(g, x, r.y, end, look(a, STYLE_PLAIN), " A against %c, whole decodes as far as known ",
                      'A' + a->orders.other);

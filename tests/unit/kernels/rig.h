@@ -15,7 +15,7 @@
  * sums: each addition errs by at most 2^-24 of a partial sum, and their signs are mixed.
  *
  * Usage of a program: [--device NAME] [--precision f32|bf16] [--plain] [--rounds N] [seed]
- * --plain: the CPU does without its bfloat16 instructions.
+ * --plain: the CPU does without vectors of 512 bits.
  */
 #ifndef TABES_TEST_RIG_H
 #define TABES_TEST_RIG_H
@@ -421,7 +421,7 @@ static inline int open_device(int argc, char **argv) {
         else if (!strcmp(argv[i], "--precision") && value && !strcmp(argv[i + 1], "f32"))
             o.precision = K_PRECISION_F32, i++;
         else if (!strcmp(argv[i], "--plain"))
-            kernels_allow_bf16(false);
+            kernels_allow_wide(false);
         else if (!strcmp(argv[i], "--rounds") && value)
             chosen = (int)strtol(argv[++i], NULL, 10);
         else if (argv[i][0] >= '0' && argv[i][0] <= '9')
