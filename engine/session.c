@@ -16,37 +16,8 @@
 #include "engine/proposal.h"
 #include "engine/rank.h"
 #include "engine/session_blocks.h"
-#include "engine/session_impl.h"
-
-enum { PAST = 8, N_STOPS = 2 };
-
-struct session {
-    denoiser *d;
-    const denoiser_info *info;
-    session_opts o; /* as opened; prompt is not kept */
-    int32_t *start, *tokens;
-    int n, m0;      /* tokens; masks at the start */
-    int origin;     /* where the generation begins, for blocks */
-    int k, decoded; /* records so far, decode steps among them */
-    /* What holds now. */
-    const policy *policy;
-    param_set params;
-    int T;
-    step_ban *bans;
-    int n_bans;
-    bool *pinned;     /* [n] */
-    double *revealed; /* [n] probability with which the token there was written */
-    policy_memory memory;
-    int32_t *past; /* [PAST][n] the states before the last decode steps, newest first */
-    int n_past;
-    int *masked; /* scratch, [n] each */
-    bool *scope, *late;
-    int *clean, *clean_row;
-    int n_masked, n_scope, n_clean;
-    row_ref *rows; /* [2n]: a guided pass asks for twice as many */
-    int32_t *bare; /* [n] the tokens with everything given masked, for guidance */
-    pass *p;
-};
+#include "engine/session_struct.h"
+#include "engine/shared_pass.h"
 
 /* ---- opening ---- */
 
@@ -97,7 +68,7 @@ static int allocate(session *s, err *e) {
     s->clean = mem_new(n, sizeof *s->clean);
     s->clean_row = mem_new(n, sizeof *s->clean_row);
     s->bare = mem_new(n, sizeof *s->bare);
-    s->p = pass_new();
+    s->p = s->o.shared ? shared_pass_of(s->o.shared) : pass_new();
     bool all = s->start && s->tokens && s->pinned && s->masked && s->scope && s->late && s->past && s->bans &&
                s->rows && s->revealed && s->clean && s->clean_row && s->bare && s->p;
     if (all) return 0;
@@ -150,7 +121,7 @@ int session_open(session **out, denoiser *d, const session_opts *o, err *e) {
 
 void session_close(session *s) {
     if (!s) return;
-    pass_free(s->p);
+    if (!s->o.shared) pass_free(s->p);
     free(s->start);
     free(s->tokens);
     free(s->bans);
@@ -170,14 +141,14 @@ void session_close(session *s) {
 
 /* ---- blocks ---- */
 
-static bool puts_back(const session *s) {
+bool session_puts_back(const session *s) {
     return s->policy->remasks && s->policy->remasks(&s->params);
 }
 
 /* The block of the first mask that can be written; where tokens are put back, the one whose steps these are.
  */
 static int current_block(const session *s, int length, int n_blocks) {
-    if (puts_back(s)) return blocks_at(s->T, n_blocks, s->decoded);
+    if (session_puts_back(s)) return blocks_at(s->T, n_blocks, s->decoded);
     for (int i = 0; i < s->n; i++) {
         if (s->tokens[i] != s->info->mask_id || s->pinned[i]) continue;
         int b = i < s->origin ? 0 : (i - s->origin) / length;
@@ -213,7 +184,7 @@ static block block_now(const session *s) {
  * the same. */
 static int quota_now(const session *s, const block *at) {
     int steps = param_int(&s->params, "steps"), budget = param_int(&s->params, "budget"), b;
-    if (at->whole && !puts_back(s)) {
+    if (at->whole && !session_puts_back(s)) {
         b = session_quota(s->m0, steps, budget, s->decoded);
     } else if (!steps) {
         b = budget;
@@ -257,18 +228,20 @@ static int forward(session *s, kept_rows kept, err *e) {
     forward_req q = {.seqs = seqs, .n_seqs = n_seqs, .rows = s->rows, .n_rows = n_seqs * n_rows};
     q.keep = kept != KEPT_NONE, q.keep_asked = kept == KEPT_ASKED;
     q.cancel = s->o.cancel;
+    s->pass_ms = 0;
+    if (s->o.shared) return shared_pass_run(s->o.shared, s->d, &q, guidance, &s->pass_ms, e);
     int rc = denoiser_forward(s->d, &q, s->p, e);
     return rc || n_seqs == 1 ? rc : pass_guide(s->p, guidance, e);
 }
 
-static int no_memory(const session *s, err *e) {
+int session_no_memory(const session *s, err *e) {
     return err_set(e, ERR_NO_MEMORY, "out of memory for the record of step %d", s->k);
 }
 
 static int record_top(const session *s, step_record *r, err *e) {
     size_t n = (size_t)r->n_masked, k = (size_t)s->o.top_k;
     token_prob *top = arena_new(&r->mem, n * k, sizeof *top);
-    if (!top) return no_memory(s, e);
+    if (!top) return session_no_memory(s, e);
     for (int m = 0; m < r->n_masked; m++) {
         int32_t ids[RECORD_TOP_K];
         double probs[RECORD_TOP_K];
@@ -289,7 +262,7 @@ static int record_known(const session *s, step_record *r, err *e) {
     double *margin = arena_new(&r->mem, n, sizeof *margin);
     int32_t *argmax = arena_new(&r->mem, n, sizeof *argmax);
     int *masked = arena_copy(&r->mem, s->masked, n, sizeof *masked);
-    if (!H || !conf || !margin || !argmax || !masked) return no_memory(s, e);
+    if (!H || !conf || !margin || !argmax || !masked) return session_no_memory(s, e);
     for (int m = 0; m < s->n_masked; m++) {
         const k_row_stats *st = pass_stats(s->p, m);
         H[m] = st->entropy;
@@ -305,105 +278,6 @@ static int record_known(const session *s, step_record *r, err *e) {
     r->margin = margin;
     r->argmax = argmax;
     return record_top(s, r, e);
-}
-
-/* ---- choosing ---- */
-
-static int check_scores(const step_record *r, err *e) {
-    for (int i = 0; i < r->n_cand; i++) {
-        if (!isfinite(r->score[i])) {
-            return err_set(e, ERR_BAD_FORMAT, "the score at position %d is not a number", r->cand[i]);
-        }
-    }
-    return 0;
-}
-
-static int write_at(const decision *dec, int i, step_write *out, err *e) {
-    const step_record *r = dec->rec;
-    int m = record_masked_index(r, r->cand[i]);
-    assert(m >= 0);
-    proposal x = propose_token(&dec->proposer, m);
-    if (x.token < 0) return err_set(e, ERR_BAD_ARGUMENT, "position %d: every token is banned", r->cand[i]);
-    *out = (step_write){.pos = r->cand[i], .token = x.token, .p = x.p, .score = r->score[i]};
-    return 0;
-}
-
-/* The `budget` best scores, each with its token; late ones after all others. */
-static int choose_best(const session *s, decision *dec, err *e) {
-    step_record *r = dec->rec;
-    int budget = dec->budget, rc = check_scores(r, e);
-    if (rc) return rc;
-    assert(r->n_cand >= budget);
-    int *order = candidates_by_score(dec, e);
-    step_write *writes = arena_new(&r->mem, (size_t)budget, sizeof *writes);
-    if (!order || !writes) return no_memory(s, e);
-    for (int i = 0; i < budget && !rc; i++) rc = write_at(dec, order[i], &writes[i], e);
-    if (rc) return rc;
-    r->n_writes = budget;
-    r->writes = writes;
-    return 0;
-}
-
-/* Tokens before what is put back; among tokens the best score first, among the others the worst. */
-static int by_rank(const void *a, const void *b, void *ctx) {
-    const step_write *x = a, *y = b;
-    int32_t mask = *(const int32_t *)ctx;
-    if ((x->token == mask) != (y->token == mask)) return x->token == mask ? 1 : -1;
-    if (x->score < y->score || x->score > y->score)
-        return (x->score < y->score) == (x->token == mask) ? -1 : 1;
-    return x->pos - y->pos;
-}
-
-static int choose_itself(const session *s, decision *dec, err *e) {
-    int rc = check_scores(dec->rec, e);
-    if (!rc) rc = s->policy->write(dec, e);
-    if (rc) return rc;
-    step_write *writes = (step_write *)(uintptr_t)dec->rec->writes; /* made by begin_writes */
-    int32_t mask = s->info->mask_id;
-    qsort_r(writes, (size_t)dec->rec->n_writes, sizeof *writes, by_rank, &mask);
-    return 0;
-}
-
-static bool writes_itself(const session *s) {
-    return s->policy->write && (!s->policy->write_if_remasks || puts_back(s));
-}
-
-/* The policy's own choice, or the best scores. What is still masked after the last planned step is swept up
- * at once: the most probable tokens, without noise. */
-static int choose(session *s, decision *dec, err *e) {
-    if (!writes_itself(s)) return choose_best(s, dec, e);
-    if (s->decoded < s->T) return choose_itself(s, dec, e);
-    dec->budget = dec->n_scope;
-    dec->proposer.temperature = 0;
-    int rc = policy_confidence.score(dec, e);
-    return rc ? rc : choose_best(s, dec, e);
-}
-
-/* ---- looking on ---- */
-
-/* TIS of the default triple at the default candidates, from the pass that is there anyway. */
-int session_observe(const decision *dec, err *e) {
-    static const score_triple shown = {LOOK_MASK, OBJ_MASKED, ACTIVE_CANDIDATES};
-    const score_state *st = &dec->state;
-    step_record *r = dec->rec;
-    size_t n = (size_t)st->n_masked, d = (size_t)denoiser_get_info(st->d)->d_model;
-    int *index = arena_new(&r->mem, n, sizeof *index), *pos = arena_new(&r->mem, n, sizeof *pos);
-    if (!index || !pos) return err_set(e, ERR_NO_MEMORY, "out of memory for observing TIS");
-    int n_cand = score_candidates(st, CAND_CONFIDENCE, 0.25, dec->budget, index);
-    double *tis = arena_new(&r->mem, (size_t)n_cand, sizeof *tis);
-    float *soft = mem_new((size_t)n_cand * d, sizeof *soft);
-    score_cost unbilled = {0};
-    int rc = tis && soft ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for observing TIS");
-    if (!rc) rc = score_soft(st, index, n_cand, soft, NULL, e);
-    if (!rc) rc = score_tis(st, shown, (score_opts){1, 1}, index, n_cand, soft, tis, &unbilled, e);
-    free(soft);
-    if (rc) return rc;
-    for (int i = 0; i < n_cand; i++) pos[i] = st->masked[index[i]];
-    r->n_observed = n_cand;
-    r->observed = pos;
-    r->observed_tis = tis;
-    r->observed_name = "mask/masked/candidates";
-    return 0;
 }
 
 /* ---- a step ---- */
@@ -486,7 +360,7 @@ static int recall_step(session *s, int back, err *e) {
     int32_t *now = s->tokens;
     step_record *r = record_new();
     decision dec;
-    if (!r) return no_memory(s, e);
+    if (!r) return session_no_memory(s, e);
     s->tokens = s->past + (size_t)back * (size_t)s->n;
     s->decoded -= back + 1;
     session_decide(s, r, &dec);
@@ -519,12 +393,6 @@ int session_know(session *s, decision *dec, kept_rows kept, err *e) {
 
 /* ---- proposing ---- */
 
-int session_choose(session *s, decision *dec, err *e) {
-    int rc = s->policy->score(dec, e);
-    if (!rc && dec->budget > dec->rec->n_cand && !writes_itself(s)) dec->budget = dec->rec->n_cand;
-    return rc ? rc : choose(s, dec, e);
-}
-
 /* Gradients of dense triples go through rows that are not asked for as well. */
 static kept_rows rows_to_keep(const session *s) {
     const policy *p = s->policy;
@@ -541,7 +409,7 @@ static int fill(session *s, step_record *r, decision *dec, err *e) {
     r->nfe = (param_real(&s->params, "cfg") > 0 ? 2 : 1) + dec->cost.forwards;
     r->backward_rows = dec->cost.backward_rows;
     double end = clock_now();
-    r->ms = (end - begin) * 1e3;
+    r->ms = (end - begin) * 1e3 + s->pass_ms;
     if (!s->o.observe_tis || r->tis) return 0;
     rc = session_observe(dec, e);
     r->observe_ms = (clock_now() - end) * 1e3;
@@ -560,9 +428,9 @@ int session_propose(session *s, const step_record **out, err *e) {
     *out = NULL;
     decision dec;
     step_record *r = record_new();
-    if (!r) return no_memory(s, e);
+    if (!r) return session_no_memory(s, e);
     session_decide(s, r, &dec);
-    bool more = dec.budget || (puts_back(s) && can_go_on(s) && s->decoded < s->T);
+    bool more = dec.budget || (session_puts_back(s) && can_go_on(s) && s->decoded < s->T);
     int rc = more ? fill(s, r, &dec, e) : 0;
     if (rc || !more) {
         record_unref(r);
@@ -713,7 +581,7 @@ int32_t session_start_token(const session *s, int pos) {
 }
 
 bool session_done(const session *s) {
-    if (puts_back(s) && s->decoded < s->T) return !can_go_on(s);
+    if (session_puts_back(s) && s->decoded < s->T) return !can_go_on(s);
     for (int i = 0; i < s->n; i++) {
         if (s->tokens[i] == s->info->mask_id) return false;
     }

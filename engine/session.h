@@ -13,6 +13,7 @@
 #include "engine/trajectory.h"
 
 typedef struct session session;
+typedef struct shared_pass shared_pass;
 
 typedef struct session_opts {
     const int32_t *prompt; /* borrowed; mask ids inside are positions to generate */
@@ -25,6 +26,9 @@ typedef struct session_opts {
     bool observe_tis; /* compute TIS for display when the policy does not */
     int top_k;        /* tokens kept per masked position, <= RECORD_TOP_K; 0 means RECORD_TOP_K */
     const atomic_bool *cancel;
+    /* Borrowed; may be NULL. Sessions of one denoiser in one thread read one pass of the network where they
+     * ask it the same (shared_pass.h). */
+    shared_pass *shared;
 } session_opts;
 
 /* Refuses with one line: nothing to generate, sequence longer than the context, steps > masks is fine (empty

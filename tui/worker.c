@@ -303,6 +303,7 @@ static void lane_init(worker *w, denoiser *d) {
     l->w = w;
     l->d = d;
     l->last = &l->first;
+    l->shared = shared_pass_new();
     pthread_cond_init(&l->wake, NULL);
 }
 
@@ -315,6 +316,7 @@ static void lane_release(worker *w) {
     }
     if (l->look) free_work(l->look);
     pthread_cond_destroy(&l->wake);
+    shared_pass_free(l->shared);
     if (w->n_lanes) denoiser_close(l->d); /* lane 0 only borrows */
 }
 

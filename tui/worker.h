@@ -7,7 +7,8 @@
  *
  * Where forks of the denoiser compute at the same time (denoiser_info.overlaps) each of the first n_panes
  * panes has a thread and a denoiser of its own, and they do not wait for each other; later panes share those.
- * Elsewhere, and where a fork cannot be had, one thread serves all panes in the order of the commands.
+ * Elsewhere, and where a fork cannot be had, one thread serves all panes in the order of the commands, and
+ * panes that stand before equal canvases one after the other read one pass of the network (shared_pass.h).
  *
  *     worker_start(&w, denoiser, n_panes, prompt, n, length, &e);
  *     worker_open(w, 0, policy, &params, seed);          -> EVENT_OPENED, EVENT_PROPOSED

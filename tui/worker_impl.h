@@ -55,9 +55,10 @@ typedef struct lane {
     worker *w;
     pthread_t thread;
     pthread_cond_t wake;
-    atomic_bool cancel; /* read by the engine; set and cleared under the lock */
-    denoiser *d;        /* of lane 0 the one that was given, of others a fork; the thread's own */
-    session *looker;    /* goes where looks are wanted; the thread's own */
+    atomic_bool cancel;  /* read by the engine; set and cleared under the lock */
+    denoiser *d;         /* of lane 0 the one that was given, of others a fork; the thread's own */
+    session *looker;     /* goes where looks are wanted; the thread's own */
+    shared_pass *shared; /* of all sessions of the lane; NULL: there was no memory, and each has its own */
 
     /* Under the lock. */
     work *first, **last;

@@ -51,7 +51,8 @@ static void open_session(lane *l, const work *job) {
                       .params = job->params,
                       .seed = job->seed,
                       .observe_tis = true,
-                      .cancel = &l->cancel};
+                      .cancel = &l->cancel,
+                      .shared = l->shared};
     session_close(*s);
     *s = NULL;
     if (session_open(s, l->d, &o, &e)) {
@@ -100,6 +101,7 @@ static int bring(lane *l, session **s, const place *to, err *e) {
     if (!*s) {
         session_opts o = to->opts;
         o.cancel = &l->cancel;
+        o.shared = l->shared;
         rc = session_open(s, l->d, &o, e);
     }
     return rc ? rc : session_seek(*s, &to->state, e);

@@ -79,6 +79,35 @@ static void test_overlap(void **state) {
     denoiser_close(&f->base);
 }
 
+/* On one thread two panes with equal canvases cost one pass of the network; so does a restart. */
+static void test_one_pass(void **state) {
+    (void)state;
+    fake *f = fake_new(false, 64);
+    worker *w = start(&f->base);
+    worker_event ev;
+    const step_record *r[3] = {NULL, NULL, NULL};
+    static const char *const names[3] = {"confidence", "boe", "boe"};
+    for (int i = 0; i < 3; i++) {
+        open_pane(w, i % 2, names[i]);
+        CHECK(next_event(w, &ev) && ev.kind == EVENT_OPENED);
+        worker_event_release(&ev);
+        CHECK(next_event(w, &ev) && ev.kind == EVENT_PROPOSED && ev.rec);
+        r[i] = record_ref(ev.rec);
+        worker_event_release(&ev);
+    }
+    CHECK(worker_stop(w, SECONDS));
+    CHECK(f->base.n_forwards == 1);
+    size_t bytes = (size_t)r[0]->n_masked * sizeof(double);
+    CHECK(!memcmp(r[0]->entropy, r[1]->entropy, bytes) && !memcmp(r[0]->entropy, r[2]->entropy, bytes));
+    CHECK(r[1]->n_cand == r[2]->n_cand &&
+          !memcmp(r[1]->tis, r[2]->tis, (size_t)r[1]->n_cand * sizeof(double)));
+    for (int i = 0; i < 3; i++) {
+        CHECK(near(r[i]->nfe, 1, 0));
+        record_unref(r[i]);
+    }
+    denoiser_close(&f->base);
+}
+
 /* Without a fork the panes take turns, and say why. */
 static void test_no_fork(void **state) {
     (void)state;
@@ -122,17 +151,19 @@ static void test_cancel_lanes(void **state) {
     wait_inside(2); /* the new session of pane 0, and still pane 1 */
     CHECK(!worker_next(w, &ev));
     gpu_hold(false);
-    bool proposed[2] = {false, false};
+    const step_record *proposed[2] = {NULL, NULL};
     for (int i = 0; i < 2; i++) {
         CHECK(next_event(w, &ev) && ev.kind == EVENT_PROPOSED && ev.rec && ev.rec->step == 0);
-        proposed[ev.pane] = true;
+        proposed[ev.pane] = record_ref(ev.rec);
         worker_event_release(&ev);
     }
     CHECK(proposed[0] && proposed[1]);
 
     gpu_hold(true);
-    worker_propose(w, 0);
-    worker_propose(w, 1);
+    for (int i = 0; i < 2; i++) {
+        worker_commit(w, i, proposed[i]);
+        record_unref(proposed[i]);
+    }
     wait_inside(2);
     CHECK(worker_stop(w, SECONDS));
     CHECK(gpu.closed == 1 && gpu.inside == 0);
@@ -345,11 +376,12 @@ static void test_seek(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_two_decodes),   cmocka_unit_test(test_overlap),
-        cmocka_unit_test(test_no_fork),       cmocka_unit_test(test_cancel_lanes),
-        cmocka_unit_test(test_out_of_memory), cmocka_unit_test(test_lost_device),
-        cmocka_unit_test(test_cancel),        cmocka_unit_test(test_reopen),
-        cmocka_unit_test(test_failure),       cmocka_unit_test(test_seek),
+        cmocka_unit_test(test_two_decodes),  cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_one_pass),     cmocka_unit_test(test_no_fork),
+        cmocka_unit_test(test_cancel_lanes), cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_lost_device),  cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_reopen),       cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_seek),
     };
     return finish("worker", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,0 +1,42 @@
+/* session_struct.h - private to session.c and session_choose.c: what a session is. */
+#ifndef TABES_SESSION_STRUCT_H
+#define TABES_SESSION_STRUCT_H
+
+#include "engine/session_impl.h"
+
+enum { PAST = 8, N_STOPS = 2 };
+
+struct session {
+    denoiser *d;
+    const denoiser_info *info;
+    session_opts o; /* as opened; prompt is not kept */
+    int32_t *start, *tokens;
+    int n, m0;      /* tokens; masks at the start */
+    int origin;     /* where the generation begins, for blocks */
+    int k, decoded; /* records so far, decode steps among them */
+    /* What holds now. */
+    const policy *policy;
+    param_set params;
+    int T;
+    step_ban *bans;
+    int n_bans;
+    bool *pinned;     /* [n] */
+    double *revealed; /* [n] probability with which the token there was written */
+    policy_memory memory;
+    int32_t *past; /* [PAST][n] the states before the last decode steps, newest first */
+    int n_past;
+    int *masked; /* scratch, [n] each */
+    bool *scope, *late;
+    int *clean, *clean_row;
+    int n_masked, n_scope, n_clean;
+    row_ref *rows;  /* [2n]: a guided pass asks for twice as many */
+    int32_t *bare;  /* [n] the tokens with everything given masked, for guidance */
+    pass *p;        /* its own, or the one of o.shared */
+    double pass_ms; /* of a pass that another session ran: what it took there */
+};
+
+/* The policy puts tokens back with these settings. */
+bool session_puts_back(const session *s);
+int session_no_memory(const session *s, err *e);
+
+#endif
