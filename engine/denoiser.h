@@ -62,8 +62,8 @@ typedef struct denoiser_opts {
      * from it (DENOISER_AUTO_BYTES of weights) and it fits; NULL: cpu. */
     const char *device;
     /* BF16: on a GPU activations are bfloat16, on the CPU they are rounded to it where a product with weights
-     * takes them, and so are the weights. AUTO: float32 for F32 checkpoints, for small ones (256 MiB as float32)
-     * on the CPU and on a processor without the instructions, else bfloat16. */
+     * takes them, and so are the weights. AUTO: float32 for F32 checkpoints, for small ones (256 MiB as
+     * float32) on the CPU and on a processor without the instructions, else bfloat16. */
     k_precision precision;
     /* Called while weights go to a device, and once at the end with done == total. May be NULL. */
     void (*progress)(void *ctx, size_t done, size_t total);
@@ -108,6 +108,14 @@ typedef struct forward_req {
     int n_rows;
     bool keep;                 /* save what backward, restricted and attention need */
     const atomic_bool *cancel; /* may be NULL; checked between layers -> ERR_CANCELLED */
+    /* Approximate: only the rows at `recompute` (positions, ascending, unique, emit rows included) are
+     * computed. Of all others they read the keys and values that `over` has, a kept pass of one sequence as
+     * long as the only one here. Rows asked for that are not recomputed are those of `over`, which must have
+     * been asked for them and must stay as it is while the new pass is used. Not together with `inject` and
+     * `keep`. NULL: everything is computed. */
+    const pass *over;
+    const int *recompute;
+    int n_recompute;
 } forward_req;
 
 /* Gradients g[s][w] = ∂(Σ_r weights[s][r]·H_r)/∂e_{wrt[w]} for sequence `seq` of a kept pass. */

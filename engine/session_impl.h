@@ -14,7 +14,8 @@ int32_t session_start_token(const session *s, int pos);
 
 /* Masks and the decision over them, nothing computed yet: dec->state.n_masked and dec->budget may be 0. */
 void session_decide(session *s, step_record *r, decision *dec);
-/* One forward pass over the masks, with its activations when `keep`; what it knows goes into dec->rec. */
+/* One forward pass over the masks, with its activations when `keep`; what it knows goes into dec->rec. It is
+ * of all rows, also where the decode's own steps read a kv-cache. */
 int session_know(session *s, decision *dec, bool keep, err *e) MUST_CHECK;
 /* The policy's scores and writes; after session_know, and with a budget. */
 int session_choose(session *s, decision *dec, err *e) MUST_CHECK;
