@@ -78,7 +78,13 @@ static void forward(denoiser *d, const timed_case *c, int pos, const float *vect
     row_ref rows[MAX];
     err e = {0};
     for (int i = 0; i < c->n; i++) rows[i] = (row_ref){0, i};
-    forward_req q = {&s, 1, &in, vector ? 1 : 0, rows, c->n, true, NULL};
+    forward_req q = {.seqs = &s,
+                     .n_seqs = 1,
+                     .inject = &in,
+                     .n_inject = vector ? 1 : 0,
+                     .rows = rows,
+                     .n_rows = c->n,
+                     .keep = true};
     MUST(denoiser_forward(d, &q, p, &e), &e);
     MUST(pass_read(p, NULL, 0, &e), &e);
 }
