@@ -315,7 +315,8 @@ static void jump_about(session *s, const trajectory *t, const char *name) {
         int k = round * 7 % t->n_records;
         session_state to = session_state_of(t, k, tokens);
         MUST(session_seek(s, &to, &e), &e);
-        if (round % 3 == 2) commit(s, t->records[k++]); /* not proposed anew, as after undo */
+        for (int i = round % 4; i > 0 && k < t->n_records - 1; i--)
+            commit(s, t->records[k++]); /* not proposed anew, as after undo */
         for (int j = k; j < k + 3 && j < t->n_records; j++) {
             const step_record *r = propose(s);
             if (!CHECK(same_step(r, t->records[j]))) print_error("%s: step %d from %d\n", name, j, k);
