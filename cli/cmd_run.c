@@ -92,6 +92,14 @@ static void note_untuned(const run *r) {
           stderr);
 }
 
+static void note_approximate(const run *r) {
+    const param_set *p = &r->args.policies[0].params;
+    if (r->args.quiet || !policy_approximates(p)) return;
+    fprintf(stderr,
+            "tabes: approximate decode: most steps read keys and values of an earlier pass (kv-cache %s)\n",
+            param_choice(p, "kv-cache"));
+}
+
 static int open_session(run *r, err *e) {
     cli_args *a = &r->args;
     int rc = cli_read_prompt(a, &r->m, &r->prompt, &r->n_prompt, e);
@@ -322,7 +330,7 @@ static int run_opened(run *r, err *e) {
     rc = first_step(r, e);
     if (rc == ERR_NO_DEVICE) return cli_report(e); /* lost: it was there when the model was opened */
     if (rc && rc != ERR_CANCELLED) return cli_report_input(e);
-    if (!rc) note_untuned(r);
+    if (!rc) note_untuned(r), note_approximate(r);
     if (!rc) rc = all_steps(r, e);
     if (!rc) rc = print_result(r, e);
     return rc ? report_stop(r, e) : EXIT_OK;

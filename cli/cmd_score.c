@@ -299,6 +299,9 @@ static int add_attention(scores *s, err *e) {
 static int compute(scores *s, err *e) {
     const cli_policy *c = &s->args.policies[0];
     int rc = c->policy->check ? c->policy->check(&c->params, denoiser_get_info(s->m.d), e) : 0;
+    if (!rc && param_int(&c->params, "kv-cache"))
+        rc =
+            err_set(e, ERR_BAD_ARGUMENT, "kv-cache: there is one state to score, and it is computed exactly");
     if (!rc) rc = open_state(s, e);
     if (!rc) rc = open_decision(s, e);
     if (!rc) rc = fill_candidates(s, e);

@@ -191,8 +191,7 @@ int eval_args_policies(eval_args *a, const model *m, err *e) {
         err why = {0};
         int rc = fill_config(a, i, c, e);
         if (rc) return rc;
-        if (a->args.all_policies && c->policy->check &&
-            c->policy->check(&c->params, denoiser_get_info(m->d), &why)) {
+        if (a->args.all_policies && policy_check(c->policy, &c->params, denoiser_get_info(m->d), &why)) {
             if (!a->args.quiet) cli_note("note: %s is left out: %s", c->label, why.msg);
             continue;
         }

@@ -80,6 +80,7 @@ void pass_free(pass *p) {
     free(p->lengths);
     free(p->unique);
     free(p->read);
+    free(p->carried);
     free(p);
 }
 
@@ -94,11 +95,13 @@ row_ref pass_row(const pass *p, int row) {
 
 const k_row_stats *pass_stats(const pass *p, int row) {
     assert(row >= 0 && row < p->n_rows);
+    p = pass_source(p, &row);
     return &p->host_stats[p->unique[row]];
 }
 
 int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs) {
     assert(row >= 0 && row < p->n_rows && k <= K_TOP);
+    p = pass_source(p, &row);
     const k_top *top = &p->host_top[p->unique[row]];
     int n = 0;
     for (; n < k && top->id[n] >= 0; n++) {
@@ -111,7 +114,9 @@ int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs) {
 /* ---- logits on the host ---- */
 
 const float *pass_logits(const pass *p, int row) {
-    assert(row >= 0 && row < p->n_rows && p->read[p->unique[row]]);
+    assert(row >= 0 && row < p->n_rows);
+    p = pass_source(p, &row);
+    assert(p->read[p->unique[row]]);
     return p->host_logits + (size_t)p->unique[row] * (size_t)p->n_vocab;
 }
 
@@ -134,8 +139,15 @@ int pass_read(const pass *shared, const int *rows, int n, err *e) {
     if (!mem_grow((void **)&p->host_logits, &p->cap_host_logits, floats, sizeof *p->host_logits)) {
         return err_set(e, ERR_NO_MEMORY, "out of memory for the logits of %d rows", p->n_unique);
     }
-    for (int i = 0; i < n; i++) read_row(p, p->unique[rows ? rows[i] : i]);
-    int rc = device_check(p->owner->k, e);
+    int rc = 0;
+    for (int i = 0; i < n && !rc; i++) {
+        int row = rows ? rows[i] : i;
+        if (pass_source(p, &row) == p)
+            read_row(p, p->unique[row]);
+        else
+            rc = pass_read(p->over, &row, 1, e);
+    }
+    if (!rc) rc = device_check(p->owner->k, e);
     if (rc) memset(p->read, 0, (size_t)p->n_unique * sizeof *p->read);
     return rc;
 }
@@ -259,9 +271,12 @@ static int finish_rows(const denoiser *d, pass *p, err *e) {
 int denoiser_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
     p->n_rows = 0;
     p->kept = false;
+    p->over = NULL;
     int rc = check_forward(d, q, e);
+    if (!rc && q->over) rc = cached_check(d, q, p, e);
     if (!rc) rc = reserve_pass(d, q, p, e);
-    if (!rc) rc = d->ops->forward(d, q, p, e);
+    if (!rc && q->over) rc = cached_carry(d, q, p, e);
+    if (!rc) rc = (q->over ? d->ops->cached : d->ops->forward)(d, q, p, e);
     if (!rc) rc = finish_rows(d, p, e);
     if (rc) {
         p->n_rows = 0;
@@ -346,6 +361,7 @@ int denoiser_soft_write(denoiser *d, const pass *p, const int *rows, int n, floa
         if (rows[i] >= 0 && rows[i] < p->n_rows) continue;
         return err_set(e, ERR_BAD_ARGUMENT, "row %d of a pass of %d rows", rows[i], p->n_rows);
     }
+    if (p->over) return err_set(e, ERR_UNSUPPORTED, "soft writes need a pass of all rows");
     if (d->ops->soft_write) return d->ops->soft_write(d, p, rows, n, out, e);
     float *e_v = mem_new((size_t)d->info.d_model, sizeof *e_v);
     if (!e_v) return err_set(e, ERR_NO_MEMORY, "out of memory for a soft write");

@@ -109,6 +109,14 @@ typedef struct forward_req {
     bool keep;       /* save what backward, restricted and attention need */
     bool keep_asked; /* with keep: a backward takes rows from the first to the last of `rows` only */
     const atomic_bool *cancel; /* may be NULL; checked between layers -> ERR_CANCELLED */
+    /* Approximate: only the rows at `recompute` (positions, ascending, unique, emit rows included) are
+     * computed. Of all others they read the keys and values that `over` has, a kept pass of one sequence as
+     * long as the only one here. Rows asked for that are not recomputed are those of `over`, which must have
+     * been asked for them and must stay as it is while the new pass is used. Not together with `inject` and
+     * `keep`. NULL: everything is computed. */
+    const pass *over;
+    const int *recompute;
+    int n_recompute;
 } forward_req;
 
 /* Gradients g[s][w] = ∂(Σ_r weights[s][r]·H_r)/∂e_{wrt[w]} for sequence `seq` of a kept pass. */

@@ -19,6 +19,9 @@ typedef struct denoiser_ops {
      * freed. Rows that share their logits may be stored once: then set p->n_unique and p->unique, which are
      * n_rows and 0, 1, 2, ... otherwise. The generic layer computes the statistics. */
     int (*forward)(denoiser *d, const forward_req *q, pass *p, err *e);
+    /* The same where q->over is set: logits of the rows that p->carried has -1 for, q->recompute included.
+     * Sets p->n_unique and, for those rows, p->unique. */
+    int (*cached)(denoiser *d, const forward_req *q, pass *p, err *e);
     int (*backward)(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c, err *e);
     int (*restricted)(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e);
     /* `seq`, `pos` and `layer` are known to exist. */
@@ -56,11 +59,28 @@ struct pass {
     k_top *host_top;
     float *host_logits; /* allocated by the first pass_read */
     bool *read;         /* [n_unique] which rows of host_logits hold something */
+    /* The kept pass that this one was computed over, or NULL; [n_rows] which of its rows stands for a row,
+     * -1: none, it was computed. */
+    const pass *over;
+    int *carried;
+    size_t cap_carried;
     size_t cap_rows, cap_lengths, cap_unique, cap_read, cap_host_stats, cap_host_top, cap_host_logits;
     buffer logits_room, stats_room, top_room;
     bool kept;
     void *saved; /* the implementation's; freed by ops->free_saved */
     void (*free_saved)(void *);
 };
+
+/* Can this request be computed over its kept pass? (denoiser_cached.c) */
+int cached_check(const denoiser *d, const forward_req *q, const pass *p, err *e) MUST_CHECK;
+/* p->over and p->carried of such a request. */
+int cached_carry(const denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
+
+/* The pass that computed a row, and its row there. */
+static inline const pass *pass_source(const pass *p, int *row) {
+    if (!p->over || p->carried[*row] < 0) return p;
+    *row = p->carried[*row];
+    return p->over;
+}
 
 #endif

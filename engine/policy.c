@@ -62,8 +62,21 @@ static int check_guidance(const policy *p, const param_set *params, err *e) {
                    gradients ? "gradients" : "lookaheads", p->name);
 }
 
+/* Gradients and lookaheads would be those of another state than the step's logits. */
+static int check_cache(const policy *p, const param_set *params, err *e) {
+    bool gradients = p->keeps && p->keeps(params);
+    if (!param_int(params, "kv-cache")) return 0;
+    if (gradients || p->own_passes)
+        return err_set(e, ERR_BAD_ARGUMENT, "kv-cache: the %s of policy %s need passes of all rows; use none",
+                       gradients ? "gradients" : "lookaheads", p->name);
+    if (!(param_real(params, "cfg") > 0)) return 0;
+    return err_set(e, ERR_BAD_ARGUMENT,
+                   "kv-cache: the guided sequence of cfg is not cached; use one of the two");
+}
+
 int policy_check(const policy *p, const param_set *params, const denoiser_info *info, err *e) {
     int rc = check_guidance(p, params, e);
+    if (!rc) rc = check_cache(p, params, e);
     return rc || !p->check ? rc : p->check(params, info, e);
 }
 

@@ -90,14 +90,20 @@ const char *policy_names(void); /* "confidence, margin, ..." */
 /* Refuses settings that are impossible for the policy or the model. */
 int policy_check(const policy *p, const param_set *params, const denoiser_info *info, err *e) MUST_CHECK;
 
+/* Whether steps read keys and values of earlier passes (kv-cache), so that a decode is not the model's own.
+ */
+static inline bool policy_approximates(const param_set *params) {
+    return param_int(params, "kv-cache") != 0;
+}
+
 /* Defaults with the preset applied and, from a model's tabes.json, lambda and h_max. */
 void policy_defaults(const policy *p, const struct model_tuning *tuning, param_set *out);
 
 /* Common parameters, shared by all policies (see policies/common.c). */
 #define COMMON_PARAMS                                                                                        \
     &param_steps, &param_budget, &param_block_length, &param_temperature, &param_top_k, &param_top_p,        \
-        &param_cfg, &param_eos_last, &param_eos_ban
+        &param_cfg, &param_eos_last, &param_eos_ban, &param_kv_cache, &param_kv_refresh
 extern const param_def param_steps, param_budget, param_block_length, param_temperature, param_top_k,
-    param_top_p, param_cfg, param_eos_last, param_eos_ban;
+    param_top_p, param_cfg, param_eos_last, param_eos_ban, param_kv_cache, param_kv_refresh;
 
 #endif

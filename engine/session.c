@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +16,6 @@
 #include "engine/policies/policies.h"
 #include "engine/proposal.h"
 #include "engine/rank.h"
-#include "engine/session_blocks.h"
 #include "engine/session_struct.h"
 #include "engine/shared_pass.h"
 
@@ -61,7 +61,7 @@ static int allocate(session *s, err *e) {
     s->masked = mem_new(n, sizeof *s->masked);
     s->scope = mem_new(n, sizeof *s->scope);
     s->late = mem_new(n, sizeof *s->late);
-    s->past = mem_new(PAST * n, sizeof *s->past);
+    s->past = mem_new(SESSION_PAST * n, sizeof *s->past);
     s->bans = mem_new(N_STOPS, sizeof *s->bans);
     s->rows = mem_new(2 * n, sizeof *s->rows);
     s->revealed = mem_new(n, sizeof *s->revealed);
@@ -71,7 +71,7 @@ static int allocate(session *s, err *e) {
     s->p = s->o.shared ? shared_pass_of(s->o.shared) : pass_new();
     bool all = s->start && s->tokens && s->pinned && s->masked && s->scope && s->late && s->past && s->bans &&
                s->rows && s->revealed && s->clean && s->clean_row && s->bare && s->p;
-    if (all) return 0;
+    if (all) return cache_open(&s->cache, s->n, e);
     return err_set(e, ERR_NO_MEMORY, "out of memory for a session of %d tokens", s->n);
 }
 
@@ -122,6 +122,7 @@ int session_open(session **out, denoiser *d, const session_opts *o, err *e) {
 void session_close(session *s) {
     if (!s) return;
     if (!s->o.shared) pass_free(s->p);
+    cache_close(&s->cache);
     free(s->start);
     free(s->tokens);
     free(s->bans);
@@ -158,7 +159,7 @@ static int current_block(const session *s, int length, int n_blocks) {
 }
 
 /* The positions in scope are those before `end`; tokens can be put back from `begin` on. */
-static block block_now(const session *s) {
+block session_block(const session *s) {
     int length = param_int(&s->params, "block-length");
     int n_blocks = blocks_count(length, s->n - s->origin);
     block at = {.whole = n_blocks == 1, .end = s->n, .masks = s->m0, .steps = s->T, .step = s->decoded};
@@ -217,8 +218,7 @@ static void find_masks(session *s, const block *at) {
     }
 }
 
-/* The sequence and, guided, the same with everything given masked; rows of both. */
-static int forward(session *s, kept_rows kept, err *e) {
+int session_forward(session *s, pass *p, kept_rows kept, err *e) {
     double guidance = param_real(&s->params, "cfg");
     int n_rows = s->n_masked + (s->policy->reads_clean ? s->n_clean : 0), n_seqs = guidance > 0 ? 2 : 1;
     for (int i = 0; i < s->n; i++)
@@ -229,23 +229,23 @@ static int forward(session *s, kept_rows kept, err *e) {
     q.keep = kept != KEPT_NONE, q.keep_asked = kept == KEPT_ASKED;
     q.cancel = s->o.cancel;
     s->pass_ms = 0;
-    if (s->o.shared) return shared_pass_run(s->o.shared, s->d, &q, guidance, &s->pass_ms, e);
-    int rc = denoiser_forward(s->d, &q, s->p, e);
-    return rc || n_seqs == 1 ? rc : pass_guide(s->p, guidance, e);
+    if (s->o.shared && p == s->p) return shared_pass_run(s->o.shared, s->d, &q, guidance, &s->pass_ms, e);
+    int rc = denoiser_forward(s->d, &q, p, e);
+    return rc || n_seqs == 1 ? rc : pass_guide(p, guidance, e);
 }
 
 int session_no_memory(const session *s, err *e) {
     return err_set(e, ERR_NO_MEMORY, "out of memory for the record of step %d", s->k);
 }
 
-static int record_top(const session *s, step_record *r, err *e) {
+static int record_top(const session *s, const pass *p, step_record *r, err *e) {
     size_t n = (size_t)r->n_masked, k = (size_t)s->o.top_k;
     token_prob *top = arena_new(&r->mem, n * k, sizeof *top);
     if (!top) return session_no_memory(s, e);
     for (int m = 0; m < r->n_masked; m++) {
         int32_t ids[RECORD_TOP_K];
         double probs[RECORD_TOP_K];
-        int found = pass_top(s->p, m, s->o.top_k, ids, probs);
+        int found = pass_top(p, m, s->o.top_k, ids, probs);
         token_prob *at = top + (size_t)m * k;
         for (int i = 0; i < s->o.top_k; i++) {
             at[i] = i < found ? (token_prob){ids[i], probs[i]} : (token_prob){-1, 0};
@@ -256,7 +256,7 @@ static int record_top(const session *s, step_record *r, err *e) {
     return 0;
 }
 
-static int record_known(const session *s, step_record *r, err *e) {
+static int record_known(const session *s, const pass *p, step_record *r, err *e) {
     size_t n = (size_t)s->n_masked;
     double *H = arena_new(&r->mem, n, sizeof *H), *conf = arena_new(&r->mem, n, sizeof *conf);
     double *margin = arena_new(&r->mem, n, sizeof *margin);
@@ -264,7 +264,7 @@ static int record_known(const session *s, step_record *r, err *e) {
     int *masked = arena_copy(&r->mem, s->masked, n, sizeof *masked);
     if (!H || !conf || !margin || !argmax || !masked) return session_no_memory(s, e);
     for (int m = 0; m < s->n_masked; m++) {
-        const k_row_stats *st = pass_stats(s->p, m);
+        const k_row_stats *st = pass_stats(p, m);
         H[m] = st->entropy;
         conf[m] = st->confidence;
         margin[m] = st->margin;
@@ -277,7 +277,7 @@ static int record_known(const session *s, step_record *r, err *e) {
     r->confidence = conf;
     r->margin = margin;
     r->argmax = argmax;
-    return record_top(s, r, e);
+    return record_top(s, p, r, e);
 }
 
 /* ---- a step ---- */
@@ -305,7 +305,7 @@ static void find_late(session *s, decision *dec) {
 }
 
 void session_decide(session *s, step_record *r, decision *dec) {
-    block at = block_now(s);
+    block at = session_block(s);
     find_masks(s, &at);
     r->step = s->k;
     r->kind = STEP_DECODE;
@@ -350,9 +350,9 @@ void session_decide(session *s, step_record *r, decision *dec) {
 /* The state before a decode step goes to the front. */
 static void push_past(session *s, const int32_t *tokens) {
     size_t n = (size_t)s->n;
-    memmove(s->past + n, s->past, (PAST - 1) * n * sizeof *s->past);
+    memmove(s->past + n, s->past, (SESSION_PAST - 1) * n * sizeof *s->past);
     memcpy(s->past, tokens, n * sizeof *tokens);
-    if (s->n_past < PAST) s->n_past++;
+    if (s->n_past < SESSION_PAST) s->n_past++;
 }
 
 /* One earlier step as it was, for the policy to remember. */
@@ -364,7 +364,8 @@ static int recall_step(session *s, int back, err *e) {
     s->tokens = s->past + (size_t)back * (size_t)s->n;
     s->decoded -= back + 1;
     session_decide(s, r, &dec);
-    int rc = forward(s, false, e);
+    int rc =
+        policy_approximates(&s->params) ? cache_recall(s, &dec, back, e) : session_forward(s, s->p, false, e);
     if (!rc) rc = s->policy->recall(&dec, e);
     s->decoded += back + 1;
     s->tokens = now;
@@ -383,12 +384,16 @@ static int recall(session *s, decision *dec, err *e) {
     return rc;
 }
 
-int session_know(session *s, decision *dec, kept_rows kept, err *e) {
+static int know(session *s, decision *dec, kept_rows kept, bool exact, err *e) {
     int rc = recall(s, dec, e);
-    if (!rc) rc = forward(s, kept, e);
-    if (!rc && proposer_reads_logits(&dec->proposer)) rc = pass_read(s->p, NULL, 0, e);
+    if (!rc) rc = exact ? session_forward(s, s->p, kept, e) : cache_forward(s, dec, e);
+    if (!rc && proposer_reads_logits(&dec->proposer)) rc = pass_read(dec->state.p, NULL, 0, e);
     if (!rc && param_bool(&s->params, "eos-last")) find_late(s, dec);
-    return rc ? rc : record_known(s, dec->rec, e);
+    return rc ? rc : record_known(s, dec->state.p, dec->rec, e);
+}
+
+int session_know(session *s, decision *dec, kept_rows kept, err *e) {
+    return know(s, dec, kept, true, e);
 }
 
 /* ---- proposing ---- */
@@ -403,14 +408,15 @@ static kept_rows rows_to_keep(const session *s) {
 
 static int fill(session *s, step_record *r, decision *dec, err *e) {
     double begin = clock_now();
-    int rc = session_know(s, dec, rows_to_keep(s), e);
+    bool exact = !policy_approximates(&s->params);
+    int rc = know(s, dec, rows_to_keep(s), exact, e);
     if (!rc) rc = session_choose(s, dec, e);
     if (rc) return rc;
     r->nfe = (param_real(&s->params, "cfg") > 0 ? 2 : 1) + dec->cost.forwards;
     r->backward_rows = dec->cost.backward_rows;
     double end = clock_now();
     r->ms = (end - begin) * 1e3 + s->pass_ms;
-    if (!s->o.observe_tis || r->tis) return 0;
+    if (!(s->o.observe_tis && exact) || r->tis) return 0;
     rc = session_observe(dec, e);
     r->observe_ms = (clock_now() - end) * 1e3;
     return rc;
@@ -499,9 +505,9 @@ int session_commit(session *s, const step_record *r, err *e) {
     if (!rc && r->setting) rc = apply_setting(s, r->setting, e);
     if (rc) return rc;
     if (r->kind == STEP_DECODE)
-        push_past(s, s->tokens);
+        cache_push(s), push_past(s, s->tokens);
     else
-        forget(s), s->n_past = 0;
+        forget(s), cache_forget(s), s->n_past = 0;
     for (int i = 0; i < r->n_writes; i++) {
         s->tokens[r->writes[i].pos] = r->writes[i].token;
         s->revealed[r->writes[i].pos] = r->writes[i].p;
@@ -534,7 +540,7 @@ static void look_up_revealed(session *s, const session_state *to) {
 static void look_up_past(session *s, const session_state *to) {
     const trajectory *t = to->from;
     int n = 0;
-    while (t && n < PAST && n < to->k && to->k - n <= t->n_records &&
+    while (t && n < SESSION_PAST && n < to->k && to->k - n <= t->n_records &&
            t->records[to->k - 1 - n]->kind == STEP_DECODE)
         trajectory_state(t, to->k - 1 - n, s->past + (size_t)n * (size_t)s->n), n++;
     s->n_past = n;
@@ -559,6 +565,7 @@ int session_seek(session *s, const session_state *to, err *e) {
     memmove(s->tokens, to->tokens, (size_t)to->n * sizeof *to->tokens);
     s->k = to->k;
     s->decoded = to->decoded;
+    cache_seek(s, to);
     return 0;
 }
 

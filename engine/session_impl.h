@@ -16,7 +16,8 @@ int32_t session_start_token(const session *s, int pos);
 void session_decide(session *s, step_record *r, decision *dec);
 /* What of a pass's activations is saved: those that a backward through rows of masks needs, or all. */
 typedef enum kept_rows { KEPT_NONE, KEPT_ASKED, KEPT_ALL } kept_rows;
-/* One forward pass over the masks; what it knows goes into dec->rec. */
+/* One forward pass over the masks; what it knows goes into dec->rec. It is of all rows, also where the
+ * decode's own steps read a kv-cache. */
 int session_know(session *s, decision *dec, kept_rows kept, err *e) MUST_CHECK;
 /* The policy's scores and writes; after session_know, and with a budget. */
 int session_choose(session *s, decision *dec, err *e) MUST_CHECK;

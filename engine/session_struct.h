@@ -1,10 +1,12 @@
-/* session_struct.h - private to session.c and session_choose.c: what a session is. */
+/* session_struct.h - private to session*.c: what a session is, and the parts of a step that several need. */
 #ifndef TABES_SESSION_STRUCT_H
 #define TABES_SESSION_STRUCT_H
 
+#include "engine/session_blocks.h"
+#include "engine/session_cache.h"
 #include "engine/session_impl.h"
 
-enum { PAST = 8, N_STOPS = 2 };
+enum { N_STOPS = 2 };
 
 struct session {
     denoiser *d;
@@ -23,7 +25,7 @@ struct session {
     bool *pinned;     /* [n] */
     double *revealed; /* [n] probability with which the token there was written */
     policy_memory memory;
-    int32_t *past; /* [PAST][n] the states before the last decode steps, newest first */
+    int32_t *past; /* [SESSION_PAST][n] the states before the last decode steps, newest first */
     int n_past;
     int *masked; /* scratch, [n] each */
     bool *scope, *late;
@@ -33,10 +35,17 @@ struct session {
     int32_t *bare;  /* [n] the tokens with everything given masked, for guidance */
     pass *p;        /* its own, or the one of o.shared */
     double pass_ms; /* of a pass that another session ran: what it took there */
+    session_cache cache;
 };
 
 /* The policy puts tokens back with these settings. */
 bool session_puts_back(const session *s);
 int session_no_memory(const session *s, err *e);
+
+/* The block that the next step is in. */
+block session_block(const session *s);
+/* A pass of all rows into p: of the sequence and, guided, of the same with everything given masked. After
+ * session_decide. */
+int session_forward(session *s, pass *p, kept_rows kept, err *e) MUST_CHECK;
 
 #endif

@@ -95,6 +95,10 @@ static void remember(shared_pass *m, const denoiser *d, const forward_req *q, do
     m->known = true;
 }
 
+void shared_pass_forget(shared_pass *m) {
+    m->known = false;
+}
+
 int shared_pass_run(shared_pass *m, denoiser *d, const forward_req *q, double guidance, double *ms, err *e) {
     *ms = 0;
     if (answers(m, d, q, guidance)) {

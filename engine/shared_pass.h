@@ -26,6 +26,9 @@ pass *shared_pass_of(shared_pass *m);
 int shared_pass_run(shared_pass *m, denoiser *d, const forward_req *q, double guidance, double *ms,
                     err *e) MUST_CHECK;
 
+/* The pass is about to hold something else. */
+void shared_pass_forget(shared_pass *m);
+
 /* Passes that were read again instead of being run. */
 int64_t shared_pass_hits(const shared_pass *m);
 

@@ -64,7 +64,7 @@ static int add_config(eval_plan *p, const eval_config *from, int length, int rat
 static int check_policies(const eval_plan *p, const eval_wish *w, const denoiser_info *info, err *e) {
     for (int i = 0; i < w->n_policies; i++) {
         const eval_config *c = &w->policies[i];
-        int rc = c->policy->check ? c->policy->check(&c->params, info, e) : 0;
+        int rc = policy_check(c->policy, &c->params, info, e);
         if (rc) return err_prefix(e, "policy %s", c->label);
         if ((w->n_rates || p->costs.budget > 0) && !config_rate(c))
             return err_set(e, ERR_BAD_ARGUMENT,
@@ -174,6 +174,8 @@ bool plan_key(const eval_plan *p, int item, char out[EVAL_KEY]) {
                   x->answer ? x->answer : "", c->policy->name, c->length, c->seed);
     for (int i = 0; i < c->params.n; i++) {
         char value[64];
+        /* Exact decodes keep the keys that they had before there were others. */
+        if (!strncmp(c->params.defs[i]->name, "kv-", 3) && !policy_approximates(&c->params)) continue;
         strbuf_printf(&b, " %s=%s", c->params.defs[i]->name,
                       param_format(&c->params, i, value, sizeof value));
     }

@@ -71,6 +71,12 @@ const char *pane_policy(const pane *p) {
     return p->traj && p->traj->head.policy[0] ? p->traj->head.policy : p->policy ? p->policy->name : "?";
 }
 
+bool pane_approximate(const pane *p) {
+    const step_setting *s = p->traj ? trajectory_setting(p->traj, p->state) : NULL;
+    const param_set *params = s ? &s->params : p->traj ? &p->traj->head.params : NULL;
+    return params && params->defs && policy_approximates(params);
+}
+
 double pane_total_entropy(const pane *p, int n, bool *known) {
     const step_record *r = p->traj ? trajectory_record_at(p->traj, n) : NULL;
     bool end = p->traj && n == p->traj->n_records && p->traj->complete;

@@ -183,6 +183,7 @@ int pane_states(const pane *p);                /* the last state there is */
 int pane_planned(const pane *p);               /* steps of the whole decode, as far as known */
 bool pane_complete(const pane *p);             /* nothing is masked in the last state, nor proposed */
 const char *pane_policy(const pane *p);        /* its name */
+bool pane_approximate(const pane *p);          /* steps read a kv-cache */
 double pane_total_entropy(const pane *p, int n, bool *known);
 double entropy_max(const pane *p); /* ln of the tokens that can be written, at least a little */
 int rank_max(const pane *p);       /* positions the whole decode unmasks */

@@ -128,7 +128,7 @@ unsigned app_restart(app *a, int count) {
 
 static bool accepts(const app *a, const policy *p, const param_set *ps) {
     err ignored = {0};
-    return !p->check || !p->check(ps, denoiser_get_info(a->model->d), &ignored);
+    return !policy_check(p, ps, denoiser_get_info(a->model->d), &ignored);
 }
 
 /* Takes over what a person had set by hand where the new policy has it, each only if the policy accepts it

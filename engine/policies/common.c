@@ -56,6 +56,22 @@ const param_def param_eos_last = {
     .help = "positions whose token would be the end of text or turn are written after all others"};
 const param_def param_eos_ban = {
     .name = "eos-ban", .type = PARAM_BOOL, .def = 0, .help = "the ends of text and turn are never written"};
+static const char *const cache_names[] = {"none", "prefix", "dual", NULL}; /* cache_kind */
+const param_def param_kv_cache = {
+    .name = "kv-cache",
+    .type = PARAM_CHOICE,
+    .choices = cache_names,
+    .def = 0,
+    .help =
+        "approximate: a step reads keys and values kept from an earlier pass for the rows before the block "
+        "(prefix) or outside it (dual), as Fast-dLLM; none: exact"};
+const param_def param_kv_refresh = {
+    .name = "kv-refresh",
+    .type = PARAM_INT,
+    .min = 0,
+    .max = 100000,
+    .def = 0,
+    .help = "with a kv-cache, every so many steps of a block compute all rows; 0: its first step only"};
 const param_def param_temperature = {.name = "temperature",
                                      .type = PARAM_REAL,
                                      .min = 0,

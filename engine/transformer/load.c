@@ -46,6 +46,7 @@ static int open_device(loader *ld) {
 
 const denoiser_ops tf_ops = {
     .forward = tf_forward,
+    .cached = tf_cached,
     .backward = tf_backward,
     .restricted = tf_restricted,
     .attention = tf_attention,

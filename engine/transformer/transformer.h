@@ -19,6 +19,7 @@
  *   layer.c           rows through a layer, workspace; shared by the passes below
  *   dit.c             scale, shift and gate of a DiT's norms
  *   forward.c         logits, and what a kept pass saves
+ *   cached.c          logits from few rows over a kept pass (approximate)
  *   backward.c        gradients on the active rows alone
  *   restricted.c      row-restricted lookahead
  *   attention.c       attention probabilities of one row
@@ -122,6 +123,7 @@ weight_part tf_part(const denoiser *d, const k_weight *w);
 int tf_fork(denoiser **out, denoiser *d, err *e) MUST_CHECK;
 
 int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
+int tf_cached(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
 int tf_backward(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c,
                 err *e) MUST_CHECK;
 int tf_restricted(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e) MUST_CHECK;

@@ -27,6 +27,7 @@ typedef struct fake {
     double E[FAKE_V][FAKE_D], W[FAKE_V][FAKE_D];
     const float *table;   /* [max_len][V] or NULL; borrowed */
     int64_t n_restricted; /* rows recomputed by restricted lookaheads */
+    int64_t n_cached;     /* rows computed over kept passes */
     int n_backward_calls;
     int poison;       /* position whose gradients are NaN, or -1 */
     int cancel_after; /* set *cancel_flag when this many forwards have run; -1: never */
@@ -128,6 +129,33 @@ static inline int fake_forward(denoiser *d, const forward_req *q, pass *p, err *
     fake_free_saved(p->saved);
     p->saved = s;
     p->free_saved = fake_free_saved;
+    return 0;
+}
+
+/* Few rows over a kept pass: the others' embeddings are the kept ones, and so is what they put into the sum.
+ */
+static inline int fake_cached(denoiser *d, const forward_req *q, pass *p, err *e) {
+    fake *f = (fake *)d;
+    const fake_saved *s = q->over->saved;
+    int n = q->seqs[0].n;
+    if (q->cancel && atomic_load(q->cancel)) return err_set(e, ERR_CANCELLED, "cancelled");
+    double *em = mem_copy(s->e, (size_t)n * FAKE_D, sizeof *em);
+    for (int i = 0; i < q->n_recompute; i++) {
+        int pos = q->recompute[i];
+        memcpy(em + pos * FAKE_D, f->E[q->seqs[0].tokens[pos]], sizeof f->E[0]);
+    }
+    p->n_unique = 0;
+    for (int r = 0; r < q->n_rows; r++) {
+        double z[FAKE_V];
+        int pos = q->rows[r].pos;
+        p->unique[r] = p->carried[r] < 0 ? p->n_unique++ : 0;
+        if (p->carried[r] >= 0) continue;
+        fake_logits(f, em, n, denoiser_emit(d, pos), z);
+        for (int v = 0; v < FAKE_V; v++)
+            p->logits[p->unique[r] * FAKE_V + v] = f->table ? f->table[pos * FAKE_V + v] : (float)z[v];
+    }
+    f->n_cached += q->n_recompute;
+    free(em);
     return 0;
 }
 
@@ -236,6 +264,7 @@ static inline void fake_close(denoiser *d) {
 
 static inline fake *fake_new(bool shifted, int max_len) {
     static const denoiser_ops ops = {.forward = fake_forward,
+                                     .cached = fake_cached,
                                      .backward = fake_backward,
                                      .restricted = fake_restricted,
                                      .attention = fake_attention,

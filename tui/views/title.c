@@ -63,6 +63,7 @@ static void draw_pane_title(const app *a, int i, cells *g, rect r) {
     cells_repeat(g, r.x, r.y, r.w, focused ? 0x2501 : 0x2500,
                  focused ? look_over(rule, (style){run.fg, -1, 0}) : rule);
     int x = cells_printf(g, r.x + 1, r.y, end, run, " %c %s ", 'A' + i, pane_policy(p));
+    if (pane_approximate(p)) x = cells_text(g, x, r.y, end, look(a, STYLE_STRONG), " approximate ");
     if (p->busy && clock_now() - p->busy_since > NOTICEABLE) {
         x = cells_text(g, x, r.y, end, rule, " computing ");
     } else if (pane_complete(p) && p->state == pane_states(p)) {
