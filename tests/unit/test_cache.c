@@ -200,7 +200,7 @@ static bool caches(const policy *p) {
             for (int blocks = 0; blocks < 2; blocks++)
 static const char *const kinds[] = {"prefix", "dual"}, *const lengths[] = {"0", "5"};
 
-/* The parameters say one thing in three; everything else is the same to the bit. */
+/* Then no step reads another's keys, and everything is the exact decode's to the bit. */
 static void test_refresh_every_step(void **state) {
     (void)state;
     FOR_EVERY(p, kind, blocks) {
