@@ -125,8 +125,8 @@ void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, cons
               int rows) {
     bool rounded = k->product_bytes == 2;
 #ifdef CPU_X86
-    if (cpu_multiplies(rounded)) {
-        cpu_wide_back(dx, dy, ldy, n, w, first, rows, rounded);
+    if (rounded && cpu_has_bf16()) {
+        cpu_wide_back(dx, dy, ldy, n, w, first, rows);
         return;
     }
 #endif
@@ -137,7 +137,7 @@ void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, cons
 static void forward(const kernels *k, float *y, const float *x, int n, const k_weight *w, float scale) {
     bool rounded = k->product_bytes == 2;
 #ifdef CPU_X86
-    if (cpu_multiplies(rounded)) {
+    if (rounded ? cpu_has_bf16() : cpu_has_512()) {
         cpu_wide_product(y, x, n, w, scale, rounded);
         return;
     }

@@ -2,9 +2,9 @@
  *
  * There are two kinds. In float32 operands are taken as they are. Of the other kind both operands are rounded
  * to bfloat16, to nearest even, and pairs of products are summed in float32 by the processor's dot product
- * (AVX512-BF16), where elements too small for a normal bfloat16 count as zero. Either way a row of the result
- * is summed in an order that depends on the weight's shape alone: neither on the number of threads nor on the
- * other rows.
+ * (AVX512-BF16), where elements too small for a normal bfloat16 count as zero. The number of threads never
+ * changes the order of a sum; forward it depends on the weight's shape alone, so not on the other rows
+ * either, backward on the number of rows as well.
  *
  * What is packed for the inner loops comes in units of 32 bits: a float32, or a pair of bfloat16 that are
  * neighbours in the sum.
@@ -30,11 +30,6 @@ typedef uint16_t bf16; /* its bits */
 bool cpu_has_512(void);
 bool cpu_has_bf16(void);
 
-/* Whether products of a kind (rounded or float32) are our own here. */
-static inline bool cpu_multiplies(bool rounded) {
-    return rounded ? cpu_has_bf16() : cpu_has_512();
-}
-
 /* out = x rounded, n elements. */
 void cpu_round_bf16(bf16 *out, const float *x, size_t n);
 
@@ -58,9 +53,8 @@ static inline const char *cpu_weight_at(const k_weight *w, int row, int rows, in
 void cpu_wide_product(float *y, const float *x, int n, const k_weight *w, float scale, bool rounded);
 
 /* dx[n][w.cols] = dy W over rows [first, first+rows) of W, added to dx unless first is 0; rows of dy are ldy
- * apart. */
-void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows,
-                   bool rounded);
+ * apart. Of rounded operands only. */
+void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows);
 
 #ifdef CPU_X86
 /* Reading a weight takes about as long as multiplying it by 16 tokens. */
