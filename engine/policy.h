@@ -90,10 +90,11 @@ const char *policy_names(void); /* "confidence, margin, ..." */
 /* Refuses settings that are impossible for the policy or the model. */
 int policy_check(const policy *p, const param_set *params, const denoiser_info *info, err *e) MUST_CHECK;
 
-/* Whether steps read keys and values of earlier passes (kv-cache), so that a decode is not the model's own.
- */
+/* Whether steps read keys and values of earlier passes (kv-cache), so that a decode is not the model's own. A
+ * recording's policy may be one that this program does not know: then its table is empty. */
 static inline bool policy_approximates(const param_set *params) {
-    return param_int(params, "kv-cache") != 0;
+    int i = param_find(params, "kv-cache");
+    return i >= 0 && params->v[i] > 0;
 }
 
 /* Defaults with the preset applied and, from a model's tabes.json, lambda and h_max. */

@@ -364,8 +364,8 @@ static int recall_step(session *s, int back, err *e) {
     s->tokens = s->past + (size_t)back * (size_t)s->n;
     s->decoded -= back + 1;
     session_decide(s, r, &dec);
-    int rc =
-        policy_approximates(&s->params) ? cache_recall(s, &dec, back, e) : session_forward(s, s->p, false, e);
+    int rc = policy_approximates(&s->params) ? cache_recall(s, &dec, back, e)
+                                             : session_forward(s, s->p, KEPT_NONE, e);
     if (!rc) rc = s->policy->recall(&dec, e);
     s->decoded += back + 1;
     s->tokens = now;
