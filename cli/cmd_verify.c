@@ -12,6 +12,8 @@ static const char usage[] =
     "order must be equal. Numbers may differ by the tolerance, relative to the largest of\n"
     "their kind in the step, so that another processor or thread count passes; a recording\n"
     "of another device or precision may need a larger one.\n"
+    "The largest difference is that of the whole run, unless a choice (position or token)\n"
+    "changed: that ends it.\n"
     "Exit code 0 when the run is the same, 1 when it differs.\n"
     "\n"
     "Arguments:\n"
@@ -35,9 +37,19 @@ const command cmd_verify = {.name = "verify",
                             .usage = usage,
                             .run = run_verify};
 
+/* How far apart numbers are, and whether that mattered. */
+static void print_distance(const verify_report *rep) {
+    if (rep->choice_changed)
+        printf("a choice changed in step %d", rep->steps_checked - 1);
+    else
+        printf("no choice changed in %d step%s", rep->steps_checked, rep->steps_checked == 1 ? "" : "s");
+    printf(", largest relative difference %.2g\n", rep->max_rel);
+}
+
 static void print_text(const verify_report *rep, bool truncated, bool exact) {
     if (!rep->same) {
         cli_print("differs: %s\n", rep->where);
+        print_distance(rep);
     } else {
         printf("same: %d step%s%s, ", rep->steps_checked, rep->steps_checked == 1 ? "" : "s",
                truncated ? " of a truncated file" : "");
@@ -67,6 +79,7 @@ static int print_json(const verify_report *rep, const replay *r, const denoiser_
     doc_int(&j, "steps", r->traj.n_records);
     doc_int(&j, "steps_checked", rep->steps_checked);
     doc_real(&j, "max_relative_difference", rep->max_rel);
+    doc_bool(&j, "choice_changed", rep->choice_changed);
     if (rep->same) {
         doc_null(&j, "difference");
     } else {

@@ -33,8 +33,16 @@ static double pearson(const double *x, const double *y, int n) {
     return xx > 0 && yy > 0 ? xy / sqrt(xx * yy) : (double)NAN;
 }
 
+/* A value that is no number has no rank. */
+static bool all_numbers(const double *x, int n) {
+    for (int i = 0; i < n; i++) {
+        if (isnan(x[i])) return false;
+    }
+    return true;
+}
+
 double correlation_spearman(const double *x, const double *y, int n) {
-    if (n < 2) return (double)NAN;
+    if (n < 2 || !all_numbers(x, n) || !all_numbers(y, n)) return (double)NAN;
     double *ranks = mem_new(2 * (size_t)n, sizeof *ranks), out = (double)NAN;
     int *order = mem_new((size_t)n, sizeof *order);
     if (ranks && order) {
@@ -53,6 +61,7 @@ static int sign(double a, double b) {
 
 double correlation_kendall(const double *x, const double *y, int n) {
     double agree = 0, apart_x = 0, apart_y = 0;
+    if (!all_numbers(x, n) || !all_numbers(y, n)) return (double)NAN;
     for (int i = 0; i < n; i++) {
         for (int j = i + 1; j < n; j++) {
             int a = sign(x[i], x[j]), b = sign(y[i], y[j]);

@@ -1,7 +1,7 @@
 /* correlation.h - how alike two rankings of the same things are, ties included.
  *
  * Spearman is Pearson's correlation of average ranks; Kendall is τ-b. Both lie in [-1, 1] and are NaN when
- * they do not exist: fewer than two things, or one side all equal. Values must not be NaN.
+ * they do not exist: fewer than two things, one side all equal, or a value that is NaN.
  */
 #ifndef TABES_CORRELATION_H
 #define TABES_CORRELATION_H

@@ -1,6 +1,7 @@
 /* rank.c - sorting with a rule for ties, so that equal keys give the same order everywhere. */
 #include "engine/rank.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 typedef struct order {
@@ -14,6 +15,7 @@ static int by_key(const void *a, const void *b, void *ctx) {
     double x = o->key(o->ctx, i), y = o->key(o->ctx, j);
     if (x > y) return -1;
     if (x < y) return 1;
+    if (isnan(x) != isnan(y)) return isnan(x) ? 1 : -1;
     return i < j ? -1 : i > j;
 }
 

@@ -63,7 +63,8 @@ typedef struct score_opts {
     int path_points;
 } score_opts;
 
-/* TIS (or the reduction, for rows/full) of candidates cand[n_cand] (indices into masked) -> tis[n_cand].
+/* TIS (or the reduction, for rows/full) of candidates cand[n_cand] (indices into masked, in any order) ->
+ * tis[n_cand].
  * soft: their soft writes ẽ [n_cand][d_model], see score_soft. Costs are added to *cost. */
 int score_tis(const score_state *s, score_triple t, score_opts o, const int *cand, int n_cand,
               const float *soft, double *tis, score_cost *cost, err *e) MUST_CHECK;

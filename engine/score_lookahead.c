@@ -6,14 +6,12 @@
 
 /* ---- soft ---- */
 
-/* Rows that predict M \ C. */
-static int remaining_rows(const scoring *c, row_ref *rows) {
+/* Rows that predict M \ C; chosen [n_masked] is scratch, all false. */
+static int remaining_rows(const scoring *c, bool *chosen, row_ref *rows) {
     int n = 0;
-    for (int m = 0, i = 0; m < c->s->n_masked; m++) {
-        if (i < c->n && c->cand[i] == m)
-            i++;
-        else
-            rows[n++] = (row_ref){0, c->s->masked[m]};
+    for (int i = 0; i < c->n; i++) chosen[c->cand[i]] = true;
+    for (int m = 0; m < c->s->n_masked; m++) {
+        if (!chosen[m]) rows[n++] = (row_ref){0, c->s->masked[m]};
     }
     return n;
 }
@@ -54,9 +52,10 @@ static int soft_backward(scoring *c, active_rows act, const pass *p, double *tis
 
 int tis_soft(scoring *c, active_rows act, double alpha, double *tis, err *e) {
     row_ref *rows = scoring_new(c, (size_t)c->s->n_masked, sizeof *rows, e);
-    if (!rows) return ERR_NO_MEMORY;
+    bool *chosen = scoring_new(c, (size_t)c->s->n_masked, sizeof *chosen, e);
+    if (!rows || !chosen) return ERR_NO_MEMORY;
     for (int i = 0; i < c->n; i++) tis[i] = 0;
-    int n_rows = remaining_rows(c, rows);
+    int n_rows = remaining_rows(c, chosen, rows);
     if (n_rows == 0) return 0; /* nothing remains to be settled, and nothing is computed */
     pass *p = pass_new();
     if (!p) return err_set(e, ERR_NO_MEMORY, "out of memory for a forward pass");

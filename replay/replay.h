@@ -50,15 +50,17 @@ void replay_close(replay *r);
 
 typedef struct verify_report {
     int steps_checked;
-    bool same;       /* tokens and order equal and numbers within tolerance */
-    double max_rel;  /* largest relative distance of any compared number */
+    bool same;           /* tokens and order equal and numbers within tolerance */
+    bool choice_changed; /* another position or token was written, in the last step checked */
+    double max_rel;      /* largest relative distance of any compared number, the last step's included */
     char where[240]; /* first difference: "step 7, position 31: wrote '5', recorded '3'"; empty when same */
 } verify_report;
 
 /* Re-runs the recording on the model. Tokens and order exact; numbers within `tolerance` relative to
  * the largest magnitude of their kind in the step (default VERIFY_TOLERANCE); with exact every digit but the
- * timings. Returns 0 when the run could be made (see rep->same), an error otherwise (other model, unknown
- * policy). */
+ * timings. Numbers that differ are measured to the end of the file; a changed choice ends the run, since the
+ * states after it are others. Returns 0 when the run could be made (see rep->same), an error otherwise (other
+ * model, unknown policy). */
 #define VERIFY_TOLERANCE 1e-3
 int replay_verify(const replay *r, const model *m, double tolerance, bool exact, verify_report *rep,
                   err *e) MUST_CHECK;

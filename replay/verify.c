@@ -3,7 +3,8 @@
  * The session of the model follows the recording: a decode step is proposed anew and compared before it is
  * committed, an intervention is taken over. Tokens and their order must be equal. Numbers are measured
  * against the largest magnitude of their kind in the step: rounding of sums moves all numbers of a kind by
- * about as much, small ones relatively more. */
+ * about as much, small ones relatively more. The first difference is named; as long as the choices are equal
+ * the run goes on, so that the distance is that of the whole recording. */
 #include "replay/replay.h"
 
 #include <math.h>
@@ -21,7 +22,7 @@ typedef struct comparison {
     const step_record *ours, *theirs;
     token_texts texts;
     double tolerance;
-    bool exact;
+    bool exact, apart; /* apart: the two are in different states from here on */
     verify_report *rep;
 } comparison;
 
@@ -59,7 +60,7 @@ static const char *show_token(const comparison *c, int32_t id, char buf[48]) {
 static void compare_reals(comparison *c, const char *kind, const int *positions, const double *a,
                           const double *b, int n) {
     double largest = FLOOR;
-    if (!c->rep->same || n == 0) return;
+    if (n == 0) return;
     if (!a != !b) {
         differ(c, "%s: %s", kind, b ? "recorded, but not computed now" : "computed now, but not recorded");
         return;
@@ -72,7 +73,6 @@ static void compare_reals(comparison *c, const char *kind, const int *positions,
         if (c->exact ? a[i] == b[i] : rel <= c->tolerance) continue;
         if (positions) snprintf(where, sizeof where, "position %d, ", positions[i]);
         differ(c, "%s%s: got %.17g, recorded %.17g (relative %.2g)", where, kind, a[i], b[i], rel);
-        return;
     }
 }
 
@@ -80,14 +80,16 @@ static void compare_real(comparison *c, const char *kind, double a, double b) {
     compare_reals(c, kind, NULL, &a, &b, 1);
 }
 
-static void compare_positions(comparison *c, const char *kind, const int *a, int n_a, const int *b, int n_b) {
+/* Whether the lists are equal. */
+static bool compare_positions(comparison *c, const char *kind, const int *a, int n_a, const int *b, int n_b) {
     for (int i = 0; i < n_a || i < n_b; i++) {
         if (i < n_a && i < n_b && a[i] == b[i]) continue;
         bool extra = i >= n_b || (i < n_a && a[i] < b[i]);
         differ(c, "position %d: %s %s", extra ? a[i] : b[i], extra ? "now among the" : "no longer among the",
                kind);
-        return;
+        return false;
     }
+    return true;
 }
 
 /* Two tokens that are nearly equally likely may trade places on another processor, unless every digit counts.
@@ -95,7 +97,7 @@ static void compare_positions(comparison *c, const char *kind, const int *a, int
 static void compare_tops(comparison *c) {
     const step_record *a = c->ours, *b = c->theirs;
     char x[48], y[48];
-    for (int i = 0; i < b->n_masked && c->rep->same; i++) {
+    for (int i = 0; i < b->n_masked; i++) {
         bool near = !c->exact && b->margin[i] <= c->tolerance;
         if (a->argmax[i] != b->argmax[i] && !near) {
             differ(c, "position %d, argmax: got %s, recorded %s", b->masked[i],
@@ -104,8 +106,8 @@ static void compare_tops(comparison *c) {
     }
     if (!a->top || !b->top) return;
     int k = a->top_k < b->top_k ? a->top_k : b->top_k;
-    for (int i = 0; i < b->n_masked && c->rep->same; i++) {
-        for (int j = 0; j < k && c->rep->same; j++) {
+    for (int i = 0; i < b->n_masked; i++) {
+        for (int j = 0; j < k; j++) {
             token_prob p = a->top[(size_t)i * (size_t)a->top_k + (size_t)j],
                        q = b->top[(size_t)i * (size_t)b->top_k + (size_t)j];
             double rel = fabs(p.p - q.p);
@@ -120,24 +122,33 @@ static void compare_tops(comparison *c) {
     }
 }
 
+/* The write at rank i was another one, or only one of the two wrote that many. */
+static void name_choice(comparison *c, int i) {
+    const step_record *a = c->ours, *b = c->theirs;
+    const step_write *ours = i < a->n_writes ? &a->writes[i] : NULL;
+    const step_write *theirs = i < b->n_writes ? &b->writes[i] : NULL;
+    char x[48], y[48];
+    if (!theirs) {
+        differ(c, "position %d: wrote %s, recorded nothing", ours->pos, show_token(c, ours->token, x));
+    } else if (!ours) {
+        differ(c, "position %d: not written, recorded %s", theirs->pos, show_token(c, theirs->token, y));
+    } else if (ours->pos != theirs->pos) {
+        differ(c, "rank %d: wrote position %d, recorded position %d", i, ours->pos, theirs->pos);
+    } else {
+        differ(c, "position %d: wrote %s, recorded %s", theirs->pos, show_token(c, ours->token, x),
+               show_token(c, theirs->token, y));
+    }
+}
+
 static void compare_writes(comparison *c) {
     const step_record *a = c->ours, *b = c->theirs;
-    char x[48], y[48];
-    for (int i = 0; i < b->n_writes && c->rep->same; i++) {
-        if (i >= a->n_writes) {
-            differ(c, "position %d: not written, recorded %s", b->writes[i].pos,
-                   show_token(c, b->writes[i].token, y));
-        } else if (a->writes[i].pos != b->writes[i].pos) {
-            differ(c, "rank %d: wrote position %d, recorded position %d", i, a->writes[i].pos,
-                   b->writes[i].pos);
-        } else if (a->writes[i].token != b->writes[i].token) {
-            differ(c, "position %d: wrote %s, recorded %s", b->writes[i].pos,
-                   show_token(c, a->writes[i].token, x), show_token(c, b->writes[i].token, y));
-        }
-    }
-    if (a->n_writes > b->n_writes) {
-        const step_write *w = &a->writes[b->n_writes];
-        differ(c, "position %d: wrote %s, recorded nothing", w->pos, show_token(c, w->token, x));
+    for (int i = 0; i < a->n_writes || i < b->n_writes; i++) {
+        bool both = i < a->n_writes && i < b->n_writes;
+        if (both && a->writes[i].pos == b->writes[i].pos && a->writes[i].token == b->writes[i].token)
+            continue;
+        c->rep->choice_changed = c->apart = true;
+        name_choice(c, i);
+        return;
     }
 }
 
@@ -160,33 +171,41 @@ static void compare_write_numbers(comparison *c) {
     free(v);
 }
 
-static void compare_steps(comparison *c) {
+static void compare_candidates(comparison *c) {
     const step_record *a = c->ours, *b = c->theirs;
-    if (a->T != b->T || a->t != b->t)
-        differ(c, "t of T: got %d of %d, recorded %d of %d", a->t, a->T, b->t, b->T);
-    compare_positions(c, "masked", a->masked, a->n_masked, b->masked, b->n_masked);
-    compare_writes(c);
-    if (!c->rep->same) return;
-    compare_reals(c, "entropy", b->masked, a->entropy, b->entropy, b->n_masked);
-    compare_reals(c, "confidence", b->masked, a->confidence, b->confidence, b->n_masked);
-    compare_reals(c, "margin", b->masked, a->margin, b->margin, b->n_masked);
-    compare_real(c, "total entropy", a->total_entropy, b->total_entropy);
-    compare_tops(c);
-    compare_positions(c, "candidates", a->cand, a->n_cand, b->cand, b->n_cand);
-    if (!c->rep->same) return;
+    if (!compare_positions(c, "candidates", a->cand, a->n_cand, b->cand, b->n_cand)) return;
     compare_reals(c, "TIS", b->cand, a->tis, b->tis, b->n_cand);
     compare_reals(c, "gate", b->cand, a->gate, b->gate, b->n_cand);
     compare_reals(c, "penalty", b->cand, a->penalty, b->penalty, b->n_cand);
     compare_reals(c, "score", b->cand, a->score, b->score, b->n_cand);
     compare_reals(c, "norm of delta e", b->cand, a->delta_e_norm, b->delta_e_norm, b->n_cand);
+}
+
+static void compare_observed(comparison *c) {
+    const step_record *a = c->ours, *b = c->theirs;
+    if (!a->n_observed || !b->n_observed) return;
+    if (compare_positions(c, "observed", a->observed, a->n_observed, b->observed, b->n_observed))
+        compare_reals(c, "observed TIS", b->observed, a->observed_tis, b->observed_tis, b->n_observed);
+}
+
+/* A choice is named before the numbers that led to it. */
+static void compare_steps(comparison *c) {
+    const step_record *a = c->ours, *b = c->theirs;
+    if (a->T != b->T || a->t != b->t)
+        differ(c, "t of T: got %d of %d, recorded %d of %d", a->t, a->T, b->t, b->T);
+    c->apart = !compare_positions(c, "masked", a->masked, a->n_masked, b->masked, b->n_masked);
+    if (c->apart) return;
+    compare_writes(c);
+    compare_reals(c, "entropy", b->masked, a->entropy, b->entropy, b->n_masked);
+    compare_reals(c, "confidence", b->masked, a->confidence, b->confidence, b->n_masked);
+    compare_reals(c, "margin", b->masked, a->margin, b->margin, b->n_masked);
+    compare_real(c, "total entropy", a->total_entropy, b->total_entropy);
+    compare_tops(c);
+    compare_candidates(c);
     compare_real(c, "h_t", a->h_t, b->h_t);
     compare_real(c, "lambda_t", a->lambda_t, b->lambda_t);
-    if (a->n_observed && b->n_observed) {
-        compare_positions(c, "observed", a->observed, a->n_observed, b->observed, b->n_observed);
-        if (c->rep->same)
-            compare_reals(c, "observed TIS", b->observed, a->observed_tis, b->observed_tis, b->n_observed);
-    }
-    if (c->rep->same) compare_write_numbers(c);
+    compare_observed(c);
+    if (!c->apart) compare_write_numbers(c);
     compare_real(c, "nfe", a->nfe, b->nfe);
     if (a->backward_rows != b->backward_rows) {
         differ(c, "backward rows: got %lld, recorded %lld", (long long)a->backward_rows,
@@ -232,7 +251,7 @@ static int open_session(session **s, const replay *r, const model *m, err *e) {
     return session_open(s, m->d, &o, e);
 }
 
-/* One recorded step. Nothing is committed after a difference. */
+/* One recorded step, committed unless the states are apart from then on. */
 static int follow(session *s, comparison *c, const trajectory *t, int k, int32_t *tokens, err *e) {
     const step_record *rec = t->records[k], *ours = NULL;
     c->theirs = rec;
@@ -244,10 +263,11 @@ static int follow(session *s, comparison *c, const trajectory *t, int k, int32_t
     if (rc) return rc;
     c->ours = ours;
     if (!ours) {
+        c->apart = true;
         differ(c, "nothing is masked any more, recorded %d writes", rec->n_writes);
     } else {
         compare_steps(c);
-        if (c->rep->same) rc = session_commit(s, ours, e);
+        if (!c->apart) rc = session_commit(s, ours, e);
     }
     record_unref(ours);
     return rc;
@@ -264,7 +284,7 @@ int replay_verify(const replay *r, const model *m, double tolerance, bool exact,
     if (!rc && !(tokens = mem_new((size_t)t->head.n_tokens, sizeof *tokens))) {
         rc = err_set(e, ERR_NO_MEMORY, "out of memory");
     }
-    for (int k = 0; k < t->n_records && rep->same && !rc; k++) {
+    for (int k = 0; k < t->n_records && !c.apart && !rc; k++) {
         rc = follow(s, &c, t, k, tokens, e);
         if (rc) err_prefix(e, "step %d", k);
         if (!rc) rep->steps_checked++;

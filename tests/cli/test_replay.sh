@@ -54,9 +54,11 @@ open(sys.argv[2], "w").write("\n".join(lines[:4]) + "\n")
 EOF
 expect 1 "$TABES" verify "$tmp/changed.jsonl" -m $MODEL
 says out '^differs: step 2, position [0-9]*: wrote .*, recorded '
+says out '^a choice changed in step 2, largest relative difference'
 says err 'truncated: no closing line; 3 steps are kept'
 expect 1 "$TABES" verify "$tmp/changed.jsonl" -m $MODEL --json
 says out '"same":false'
+says out '"choice_changed":true'
 
 # Another model: a note or a refusal.
 sed 's/"fingerprint":"[0-9a-f]*"/"fingerprint":"00"/' "$rec" >"$tmp/other.jsonl"

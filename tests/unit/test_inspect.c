@@ -51,6 +51,9 @@ static void test_correlation(void **state) {
           near(correlation_kendall(x, down, 5), -1, 1e-12));
     CHECK(isnan(correlation_spearman(x, flat, 5)) && isnan(correlation_kendall(flat, x, 5)));
     CHECK(isnan(correlation_spearman(x, x, 1)) && isnan(correlation_kendall(x, x, 0)));
+    const double broken[] = {1, 2, NAN, 4, 5};
+    CHECK(isnan(correlation_spearman(broken, x, 5)) && isnan(correlation_spearman(x, broken, 5)));
+    CHECK(isnan(correlation_kendall(broken, x, 5)) && isnan(correlation_kendall(x, broken, 5)));
     /* Ranks 1 2.5 2.5 4 against 1 2 3 4; 5 pairs agree, one is tied on the left. */
     const double tied[] = {10, 20, 20, 30}, y[] = {1, 2, 3, 4};
     CHECK(near(correlation_spearman(tied, y, 4), 4.5 / sqrt(4.5 * 5), 1e-12));

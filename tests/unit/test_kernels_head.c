@@ -199,6 +199,56 @@ static void test_one_hot(void **state) {
     end_round();
 }
 
+static bool all_finite(const said *x, int n) {
+    bool ok = !x->s.bad && isfinite(x->s.lse) && isfinite(x->s.entropy) && isfinite(x->s.confidence);
+    ok = ok && isfinite(x->s.margin) && x->s.entropy >= 0 && x->s.entropy <= log(n) + 1e-5;
+    for (int v = 0; v < n; v++) ok = ok && isfinite(x->dz[v]);
+    return ok;
+}
+
+/* Logits as far apart as float32 has them, -inf among them: nothing overflows, H is exactly 0 where one id
+ * has all, and log k where k ids share the highest logit. */
+static void test_extremes(void **state) {
+    (void)state;
+    static const double tops[] = {1e4, -1e4, 0, 3e38, -3e38, 1e30, 88, 710};
+    enum { N = 260 };
+    double v[N];
+    for (size_t t = 0; t < sizeof tops / sizeof *tops; t++) {
+        for (int ids = 1; ids <= 256; ids *= 4) {
+            double low = tops[t] > 1e29 ? -tops[t] : tops[t] - 2e4;
+            if (tops[t] < -1e29) low = -INFINITY;
+            for (int i = 0; i < N; i++) v[i] = i % 7 == 3 ? -(double)INFINITY : low;
+            for (int k = 0, i = pick(0, N - ids); k < ids; k++) v[i + k] = tops[t];
+            said x = ask(v, N, -1);
+            CHECK(all_finite(&x, N) && v[x.s.argmax] >= tops[t]);
+            CHECK(ids > 1 ? fabs(x.s.entropy - log(ids)) < (K->host ? 1e-13 : 1e-5) : x.s.entropy == 0);
+            CHECK(fabs(x.s.confidence - 1.0 / ids) < 1e-6 && (ids > 1 ? x.s.margin == 0 : x.s.margin == 1));
+        }
+    }
+    for (int i = 0; i < N; i++) v[i] = 6e38 * (i + 0.5) / N - 3e38; /* the whole range in one row */
+    said x = ask(v, N, -1);
+    CHECK(all_finite(&x, N) && x.s.argmax == N - 1 && x.s.entropy == 0 && x.dz[N - 1] == 0);
+    end_round();
+}
+
+/* A constant added to all logits changes nothing but lse. Steps of 2^-6 survive the addition exactly. */
+static void test_shift(void **state) {
+    (void)state;
+    enum { N = 97 };
+    double v[N], moved[N], tol = K->host ? 1e-11 : 1e-5; /* of a double near 1e4 */
+    for (int r = 0; r < rounds; r++) {
+        double by = pick(-10000, 10000);
+        for (int i = 0; i < N; i++) v[i] = ldexp(rint(ldexp(3 * normal(), 6)), -6), moved[i] = v[i] + by;
+        v[r % N] = moved[r % N] = -INFINITY;
+        said x = ask(v, N, -1), y = ask(moved, N, -1);
+        CHECK(x.s.argmax == y.s.argmax && fabs(x.s.entropy - y.s.entropy) <= tol);
+        CHECK(fabs(x.s.confidence - y.s.confidence) <= tol && fabs(x.s.margin - y.s.margin) <= tol);
+        CHECK(fabs(x.s.lse + by - y.s.lse) <= tol * (1 + fabs(by)));
+        CHECK(memcmp(x.top.id, y.top.id, sizeof x.top.id) == 0);
+        end_round();
+    }
+}
+
 static void test_ties(void **state) {
     (void)state;
     double tie[4] = {1, 2, 2, -1}, flat[300];
@@ -239,8 +289,9 @@ int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),  cmocka_unit_test(test_large), cmocka_unit_test(test_fewer_than_top),
-        cmocka_unit_test(test_one_hot), cmocka_unit_test(test_ties),  cmocka_unit_test(test_bad_logits),
+        cmocka_unit_test(test_random),   cmocka_unit_test(test_large), cmocka_unit_test(test_fewer_than_top),
+        cmocka_unit_test(test_one_hot),  cmocka_unit_test(test_ties),  cmocka_unit_test(test_bad_logits),
+        cmocka_unit_test(test_extremes), cmocka_unit_test(test_shift),
     };
     return close_device("head", cmocka_run_group_tests(tests, NULL, NULL));
 }
