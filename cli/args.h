@@ -130,9 +130,9 @@ int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size)
     "      --device NAME       cpu, cuda, cuda:N or auto (default): a GPU when there is one, the model is "  \
     "large\n"                                                                                                \
     "                          and it fits\n"                                                                \
-    "      --precision NAME    of activations: f32, bf16 or auto (default): bf16 on a GPU unless the "       \
-    "weights\n"                                                                                              \
-    "                          are F32; the CPU has f32 only\n"
+    "      --precision NAME    of products: f32, bf16 or auto (default): bf16 unless the weights are F32, "  \
+    "on\n"                                                                                                   \
+    "                          the CPU only for large ones and where it has the instructions\n"
 #define HELP_MODEL                                                                                           \
     "  -m, --model MODEL       checkpoint directory or GGUF file, or a bundled name: sudoku (default),\n"    \
     "                          story, countdown\n"                                                           \

@@ -24,7 +24,7 @@ typedef struct timed {
 } timed;
 
 /* An operation that is not wrapped below would get a device that is not its own. */
-_Static_assert((sizeof(kernels) - offsetof(kernels, close)) / sizeof(void (*)(void)) == 35,
+_Static_assert((sizeof(kernels) - offsetof(kernels, close)) / sizeof(void (*)(void)) == 36,
                "a new operation needs a wrapper here");
 
 const char *phase_name(phase p) {
@@ -154,6 +154,10 @@ static bool timed_fault(kernels *k, k_fault *f) {
 
 static bool timed_load(kernels *k, k_weight *w) {
     return timer(k)->real->load(timer(k)->real, w);
+}
+
+static void timed_unload(kernels *k, k_weight *w) {
+    timer(k)->real->unload(timer(k)->real, w);
 }
 
 static const float *timed_load_floats(kernels *k, const float *host, int n) {
@@ -341,6 +345,7 @@ static const kernels wrappers = {
     .memory = timed_memory,
     .fault = timed_fault,
     .load = timed_load,
+    .unload = timed_unload,
     .load_floats = timed_load_floats,
     .graph_begin = timed_graph_begin,
     .graph_end = timed_graph_end,

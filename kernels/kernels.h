@@ -72,14 +72,15 @@ enum { K_PARTS = 3 };
 
 /* A weight: up to three matrices of equal width, one below the other, and a bias over all rows.
  * load() makes it usable by operations: on the CPU it stays as it is, narrow types being widened
- * tile by tile inside products. Elsewhere parts are copied to the device, joined and converted to
- * the activation type, and `device` is set; but if a part is of a block type, `blocks` has every part
- * on its own, block types as they are, the others converted, and products widen a tile at a time. */
+ * tile by tile inside products, and `device` may be a copy for products of bfloat16. Elsewhere parts are
+ * copied to the device, joined and converted to the activation type, and `device` is set; but if a part is of
+ * a block type, `blocks` has every part on its own, block types as they are, the others converted, and
+ * products widen a tile at a time. */
 typedef struct k_weight {
     k_matrix part[K_PARTS];
     int n_parts, rows, cols; /* rows: of all parts */
     const float *bias;       /* [rows] in device memory, or NULL */
-    const void *device;      /* [rows][cols]; NULL on the CPU */
+    const void *device;      /* [rows][cols]; on the CPU a copy in another order, or NULL */
     const void *blocks[K_PARTS];
 } k_weight;
 
@@ -241,6 +242,8 @@ struct kernels {
     /* Makes w usable here (above); false on a fault. Its memory is freed with the last of the forks.
      * `bias` is then host memory [rows] or NULL, and becomes device memory. */
     bool (*load)(kernels *k, k_weight *w);
+    /* Lets go of what load made on the CPU, once no fork uses it; nothing elsewhere. */
+    void (*unload)(kernels *k, k_weight *w);
     /* The same for n floats that are read as they are (norm weights): device memory, or NULL. */
     const float *(*load_floats)(kernels *k, const float *host, int n);
 

@@ -157,8 +157,32 @@ static bool load_all(loading *l) {
     return ok;
 }
 
+/* Weight i of all that products take, or NULL behind the last; a tied head is there once. */
+static k_weight *weight_at(transformer *t, int i) {
+    if (i == 0) return &t->embed;
+    if (i == 1) return t->head.part[0].data == t->embed.part[0].data ? &t->embed : &t->head;
+    if (i >= 2 + 4 * t->L || !t->layers) return NULL;
+    tf_layer *l = &t->layers[(i - 2) / 4];
+    k_weight *of_layer[] = {&l->qkv, &l->o, &l->gu, &l->down};
+    return of_layer[(i - 2) % 4];
+}
+
+/* Bytes that products of bfloat16 have besides the weights. */
+static size_t copied_bytes(transformer *t) {
+    size_t n = 0;
+    for (int i = 0; weight_at(t, i); i++) {
+        const k_weight *w = weight_at(t, i);
+        if (w->device && (i != 1 || w != &t->embed)) n += 2 * (size_t)w->rows * (size_t)w->cols;
+    }
+    return n;
+}
+
 int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) {
-    if (t->base.k->host) return load_all(&(loading){.t = t}) ? 0 : device_check(t->base.k, e);
+    if (t->base.k->host) {
+        bool ok = load_all(&(loading){.t = t});
+        t->copied_bytes = copied_bytes(t);
+        return ok ? 0 : device_check(t->base.k, e);
+    }
     loading l = {.t = t, .o = o, .total = t->n_elements * (size_t)t->base.k->act_bytes + t->block_bytes};
     bool ok = load_all(&l);
     int rc = device_check(t->base.k, e);
@@ -167,11 +191,16 @@ int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) {
     return rc;
 }
 
+static void unload_weights(transformer *t) {
+    if (!t->base.k || t->forked) return;
+    for (int i = 0; weight_at(t, i); i++) t->base.k->unload(t->base.k, weight_at(t, i));
+}
+
 denoiser_room tf_needs(const denoiser *d, int rows) {
     const transformer *t = (const transformer *)d;
     size_t mapped = t->files ? t->base.info.weight_bytes : t->n_elements * sizeof(float);
     size_t device = t->n_elements * (size_t)d->k->act_bytes + t->block_bytes;
-    return (denoiser_room){d->k->host ? mapped : device, tf_pass_bytes(t, rows)};
+    return (denoiser_room){d->k->host ? mapped + t->copied_bytes : device, tf_pass_bytes(t, rows)};
 }
 
 weight_part tf_part(const denoiser *d, const k_weight *w) {
@@ -214,6 +243,7 @@ void transformer_close(denoiser *d) {
     if (!t) return;
     buffer *rooms[] = {&t->work, &t->index, &t->bad_room, &t->rope, &t->affine};
     for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) buffer_release(rooms[i]);
+    unload_weights(t);
     if (t->base.k) t->base.k->close(t->base.k);
     if (!t->forked) shards_close(t->files);
     arena_release(&t->mem);

@@ -50,9 +50,10 @@ typedef struct transformer {
     denoiser base; /* first */
     bool forked;   /* weights belong to another transformer */
     arena mem;
-    shards *files;      /* NULL once all weights have been copied, or when there is no file */
-    size_t n_elements;  /* of weights that become activations' type on a device */
-    size_t block_bytes; /* of those that stay in blocks */
+    shards *files;       /* NULL once all weights have been copied, or when there is no file */
+    size_t n_elements;   /* of weights that become activations' type on a device */
+    size_t block_bytes;  /* of those that stay in blocks */
+    size_t copied_bytes; /* of weights in another order, on the CPU */
     int d, L, H, KV, hd, f, V;
     float eps, embed_scale, logit_scale; /* scales are 1 unless the checkpoint asks */
     double theta;

@@ -183,6 +183,7 @@ void cpu_zero(kernels *k, void *p, size_t bytes);
 void cpu_memory(kernels *k, k_memory *out);
 bool cpu_fault(kernels *k, k_fault *f);
 bool cpu_load(kernels *k, k_weight *w);
+void cpu_unload(kernels *k, k_weight *w);
 const float *cpu_load_floats(kernels *k, const float *host, int n);
 
 void cpu_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *w, float scale);

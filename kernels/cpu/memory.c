@@ -2,7 +2,7 @@
  *
  * Only an allocation can fail. Its fault is the calling thread's own, because one table serves
  * all threads; bytes in use are counted over all of them. */
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/product.h"
 
 #include <malloc.h>
 #include <stdatomic.h>
@@ -74,11 +74,24 @@ void cpu_memory(kernels *k, k_memory *out) {
     *out = (k_memory){.used_bytes = atomic_load(&used)};
 }
 
-/* Weights stay where the caller has them. */
+/* Weights stay where the caller has them; products of bfloat16 may want a copy besides. */
 bool cpu_load(kernels *k, k_weight *w) {
-    (void)k;
     w->device = NULL;
-    return !cpu_failed();
+    if (cpu_failed()) return false;
+#ifdef CPU_X86
+    if (k->product_bytes == 2) cpu_pack(w);
+#else
+    (void)k;
+#endif
+    return true;
+}
+
+void cpu_unload(kernels *k, k_weight *w) {
+    (void)k;
+#ifdef CPU_X86
+    cpu_unpack(w);
+#endif
+    w->device = NULL;
 }
 
 const float *cpu_load_floats(kernels *k, const float *host, int n) {

@@ -126,8 +126,18 @@ typedef struct piece {
     int first, rows, k, n;
 } piece;
 
+/* 32 columns at a time; rows past an odd last one are zeros. */
+static void unpack_tile(const job *j, uint32_t *out, const piece *p) {
+    for (int u = 0; u < p->n; u += CPU_GROUP / 2)
+        cpu_unpack_group(out + u, STRIDE, cpu_packed_at(j->w, p->first, 2 * (p->k + u)), p->rows);
+}
+
 /* Row by row; an odd last column gets a zero beside it. */
 static void fill_tile(const job *j, uint32_t *out, const piece *p) {
+    if (j->rounded && j->w->device) {
+        unpack_tile(j, out, p);
+        return;
+    }
     for (int i = 0; i < p->rows; i++, out += STRIDE) {
         int row = p->first + i;
         const k_matrix *m = cpu_find_part(j->w, &row);

@@ -7,7 +7,8 @@
  * either, backward on the number of rows as well.
  *
  * What is packed for the inner loops comes in units of 32 bits: a float32, or a pair of bfloat16 that are
- * neighbours in the sum.
+ * neighbours in the sum. Weights may lie packed as backward products want them (packed.c); results of forward
+ * products are the same bits either way.
  *
  * Where the processor lacks the instructions, operands, rounded if need be, go through oneDNN's float32
  * product (linear.c). */
@@ -36,11 +37,54 @@ void cpu_round_bf16(bf16 *out, const float *x, size_t n);
 /* Elements [first, first+n) of a row of a weight's part, rounded; both are multiples of its block's size. */
 void cpu_narrow_weight(bf16 *out, const k_matrix *w, int row, int first, int n);
 
-/* Where element `col` of row `row` lies, if the `rows` rows from there on are in one part and nothing is
- * behind the end; else NULL. *ld: bytes from row to row, *step: of 32 elements. For prefetching. */
+/* ---- pairs of rows, interleaved ---- */
+
+enum { CPU_GROUP = 32, CPU_PACKED_ROWS = 32 };
+
+/* Rows of a weight as bfloat16, an even number: a row of zeros comes after an odd one. */
+typedef struct cpu_block {
+    const bf16 *w;
+    size_t ld;
+    int rows;
+} cpu_block;
+
+/* Columns [c, c+cols) of rows [row, row+rows): where they lie, if they can be read there, else brought into
+ * room[rows+1][ld]. */
+cpu_block cpu_block_at(const k_weight *w, bf16 *room, size_t ld, int row, int rows, int c, int cols);
+
+/* out[rows/2][32] = columns [c, c+32) of a block of `cols` columns, of pairs of its rows: the elements of an
+ * even and an odd row make a unit. Zeros stand behind the last column. */
+void cpu_pack_group(uint32_t *out, const cpu_block *b, int c, int cols);
+
+/* And back: out[rows], 32 columns each, `ld` units apart; an odd last row has the zeros that came after it.
+ */
+void cpu_unpack_group(uint32_t *out, size_t ld, const uint32_t *units, int rows);
+
+/* A packed weight (`device` of k_weight) is groups of 32 columns, each [(rows+1)/2][32] units: */
+static inline size_t cpu_packed_group(const k_weight *w) {
+    return at((w->rows + 1) / 2, CPU_GROUP);
+}
+
+/* The units of a pair of rows in the group of a column. */
+static inline const uint32_t *cpu_packed_at(const k_weight *w, int row, int col) {
+    return (const uint32_t *)w->device + (size_t)(col / CPU_GROUP) * cpu_packed_group(w) +
+           at(row / 2, CPU_GROUP);
+}
+
+/* Packs a weight if its type and the memory allow it; and lets go of that. */
+void cpu_pack(k_weight *w);
+void cpu_unpack(k_weight *w);
+
+/* Where element `col` of row `row` lies, an even row of a packed weight, if the `rows` rows from there on are
+ * in one part and nothing is behind the end; else NULL. *ld: bytes from row to row, *step: of 32 elements.
+ * For prefetching. */
 static inline const char *cpu_weight_at(const k_weight *w, int row, int rows, int col, size_t *ld,
                                         size_t *step) {
     if (row >= w->rows || col >= w->cols) return NULL;
+    if (w->device) {
+        *ld = CPU_GROUP * sizeof(bf16), *step = cpu_packed_group(w) * sizeof(uint32_t);
+        return (const char *)cpu_packed_at(w, row, col);
+    }
     const k_matrix *m = cpu_find_part(w, &row);
     if (row + rows > m->rows) return NULL;
     int block = k_block_size(m->dtype);

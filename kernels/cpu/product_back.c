@@ -1,10 +1,12 @@
 /* product_back.c - dx = dy W from operands rounded to bfloat16, on wide vectors.
  *
- * The sum runs over rows of W, so a unit (product.h) is a pair of rows, interleaved in registers: a vector
- * holds 16 columns of both, and a token's unit of dy is broadcast over it. A backward has few rows of dx and
- * reads all weights, so what counts is how memory is read: a block of rows is walked through from left to
- * right, which are as many streams as a processor follows, while the sums of all tokens stay in the
- * second-level cache. Rows are cut into slices for the threads, whose sums are added in order.
+ * The sum runs over rows of W, so a unit (product.h) is a pair of rows, interleaved: a vector holds 16
+ * columns of both, and a token's unit of dy is broadcast over it. A backward has few rows of dx and reads all
+ * weights, so what counts is how memory is read. A packed weight (packed.c) is read straight ahead, a block
+ * of rows of 32 columns after the other. Of others a block of rows is walked through from left to right,
+ * which are as many streams as a processor follows, and interleaved on the way. The sums of all tokens stay
+ * in the second-level cache meanwhile. Rows are cut into slices for the threads where columns are too few,
+ * and the slices' sums are added in order.
  *
  * In float32 oneDNN's product of this shape is the faster one (docs/performance.md). */
 #include "kernels/cpu/product.h"
@@ -14,23 +16,27 @@
 #include <stdatomic.h>
 
 enum {
-    GROUP = 32,           /* columns that are multiplied at once, */
+    GROUP = CPU_GROUP,    /* columns that are multiplied at once, */
     TOKENS = 12,          /* by so many tokens, */
     FEW_ROWS = 16,        /* over a block of so many rows of W: the fewer, the fewer streams of memory, */
     MANY_ROWS = 128,      /* the more, the less often sums are loaded, */
     FEW = 32,             /* which counts beyond so many tokens */
+    PACKED_ROWS = 256,    /* of a block of a packed weight */
     AHEAD = 128,          /* columns that memory is asked for before they are wanted */
-    SUM_FLOATS = 1 << 15, /* of a tile */
-    MOST_COLS = 8192,     /* of a tile */
+    SUM_FLOATS = 1 << 15, /* of a tile, or where that is less, */
+    MOST_COLS = 8192,     /* columns of it, */
+    PACKED_COLS = 512,    /* and of a packed weight's, */
+    LEAST_COLS = 64,      /* which is made narrower to have so many */
     TASKS = 8,
     SLICE_ROWS = 192
 };
 
 typedef struct job {
     float *sums;        /* [slices][groups][n][32] */
-    const uint32_t *dy; /* units [n][ld_dy] */
-    int ld_dy, n;
+    const uint32_t *dy; /* panels of up to 12 tokens [units][tokens], one behind the other */
+    int n, units;
     const k_weight *w;
+    bool packed;
     int groups;            /* of 32 columns */
     int first, rows, cols; /* rows [first, first+rows) of w: below, rows count from `first` */
     int high;              /* rows of a block */
@@ -46,30 +52,36 @@ static int least(int a, int b) {
 /* ---- up to 12 tokens times 32 columns ---- */
 
 typedef struct sums {
-    float *out; /* [tokens][32] */
-    const uint32_t *dy;
-    int ld_dy;
-    const uint32_t *w; /* [units][32] */
+    float *out;         /* [tokens][32] */
+    const uint32_t *dy; /* [units][tokens] */
+    const uint32_t *w;  /* [units][32] */
     int units;
     bool add;
+    const char *next;  /* memory that is wanted next, asked for meanwhile; NULL: none */
+    size_t step, half; /* two lines for each unit */
 } sums;
 
 /* One such function for every number of tokens. */
 CPU_TARGET_BF16 static inline __attribute__((always_inline)) void multiply(const sums *s, int tokens) {
     __m512 c[2 * TOKENS]; /* in registers, as long as every loop over it is unrolled */
-    const uint32_t *w = s->w;
-    size_t ld_dy = (size_t)s->ld_dy;
+    const uint32_t *w = s->w, *dy = s->dy;
+    const char *next = s->next;
+    size_t step = s->step, half = s->half;
     float *out = s->out;
     bool add = s->add;
 #pragma GCC unroll 24
     for (int i = 0; i < 2 * tokens; i++) c[i] = _mm512_setzero_ps();
-    for (int p = 0; p < s->units; p++) {
-        const uint32_t *dy = s->dy + p;
+    for (int p = 0; p < s->units; p++, dy += tokens) {
+        if (next) {
+            __builtin_prefetch(next, 0, 2);
+            __builtin_prefetch(next + half, 0, 2);
+            next += step;
+        }
         __m512bh w0 = (__m512bh)_mm512_loadu_si512(w + p * GROUP);
         __m512bh w1 = (__m512bh)_mm512_loadu_si512(w + p * GROUP + 16);
 #pragma GCC unroll 12
         for (int i = 0; i < tokens; i++) {
-            __m512bh a = (__m512bh)_mm512_set1_epi32((int)dy[(size_t)i * ld_dy]);
+            __m512bh a = (__m512bh)_mm512_set1_epi32((int)dy[i]);
             c[2 * i] = _mm512_dpbf16_ps(c[2 * i], a, w0);
             c[2 * i + 1] = _mm512_dpbf16_ps(c[2 * i + 1], a, w1);
         }
@@ -107,63 +119,42 @@ static void multiply_tokens(const sums *s, int tokens) {
 
 /* ---- a block ---- */
 
-/* A block's rows, an even number: a row of zeros where the slice ends with an odd one. */
-typedef struct block {
-    const bf16 *w;
-    size_t ld;
-    int rows;
-} block;
-
-/* Where they lie, if the block is in one part and of that type; else brought into `room`. */
-static block block_at(const job *j, bf16 *room, int row, int rows, int c, int cols) {
-    int in_part = j->first + row, ld = j->wide + GROUP;
-    const k_matrix *m = cpu_find_part(j->w, &in_part);
-    bool readable = m->dtype == K_BF16 && (uintptr_t)m->data % sizeof(bf16) == 0;
-    if (readable && rows % 2 == 0 && in_part + rows <= m->rows)
-        return (block){(const bf16 *)m->data + at(in_part, m->cols) + c, (size_t)m->cols, rows};
-    for (int i = 0; i < rows; i++) {
-        int r = j->first + row + i;
-        m = cpu_find_part(j->w, &r);
-        cpu_narrow_weight(room + at(i, ld), m, r, c, cols);
-    }
-    if (rows % 2) memset(room + at(rows, ld), 0, (size_t)cols * sizeof *room);
-    return (block){room, (size_t)ld, rows + rows % 2};
-}
-
-/* 32 columns of a block's rows, a pair of rows after the other. Memory is asked for columns further right, or
- * at the end of the rows for the first ones of the next block. */
-CPU_TARGET_BF16 static void pack(uint32_t *out, const block *b, int c, int cols) {
-    const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
-                                         38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
-    const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
-    __mmask32 m = (__mmask32)cpu_lanes(cols - c) | (__mmask32)cpu_lanes(cols - c - 16) << 16;
-    const bf16 *w = b->w + c, *next = w + AHEAD;
-    if (c + AHEAD >= cols) next += (size_t)b->rows * b->ld - (size_t)cols;
-    for (int r = 0; r < b->rows; r += 2, w += 2 * b->ld, next += 2 * b->ld, out += GROUP) {
-        __builtin_prefetch(next, 0, 2);
-        __builtin_prefetch(next + b->ld, 0, 2);
-        __m512i x = _mm512_maskz_loadu_epi16(m, w), y = _mm512_maskz_loadu_epi16(m, w + b->ld);
-        _mm512_store_si512(out, _mm512_permutex2var_epi16(x, low, y));
-        _mm512_store_si512(out + 16, _mm512_permutex2var_epi16(x, high, y));
-    }
-}
-
-/* All tokens, in shares of about equal size; sums of the block's first column are at `out`. */
-static void multiply_block(const job *j, const block *b, float *out, int row, int cols, bool add) {
-    _Alignas(64) uint32_t units[MANY_ROWS / 2 * GROUP];
+/* All tokens, in shares of about equal size, times 32 columns of a block. */
+static void multiply_shares(const job *j, sums s, int row) {
     int shares = (j->n + TOKENS - 1) / TOKENS;
+    float *out = s.out;
+    for (int first = 0, left = shares, n; left > 0; first += n, left--) {
+        n = (j->n - first + left - 1) / left;
+        s.out = out + at(first, GROUP);
+        s.dy = j->dy + at(first, j->units) + at(row / 2, n);
+        multiply_tokens(&s, n);
+        s.next = NULL;
+    }
+}
+
+/* Sums of the block's first column are at `out`. */
+static void multiply_block(const job *j, const cpu_block *b, float *out, int row, int cols, bool add) {
+    _Alignas(64) uint32_t units[MANY_ROWS / 2 * GROUP];
+    sums s = {.w = units, .units = b->rows / 2, .add = add, .step = 4 * b->ld, .half = 2 * b->ld};
     for (int g = 0; g < cols; g += GROUP) {
-        pack(units, b, g, cols);
-        for (int first = 0, left = shares, n; left > 0; first += n, left--) {
-            n = (j->n - first + left - 1) / left;
-            multiply_tokens(&(sums){.out = out + at(g, j->n) + at(first, GROUP),
-                                    .dy = j->dy + at(first, j->ld_dy) + row / 2,
-                                    .ld_dy = j->ld_dy,
-                                    .w = units,
-                                    .units = b->rows / 2,
-                                    .add = add},
-                            n);
-        }
+        int ahead = g + AHEAD;
+        s.next = (const char *)(b->w + ahead);
+        if (ahead >= cols) s.next += 2 * ((size_t)b->rows * b->ld - (size_t)cols);
+        s.out = out + at(g, j->n);
+        cpu_pack_group(units, b, g, cols);
+        multiply_shares(j, s, row);
+    }
+}
+
+/* The same where a weight is packed: rows [row, end). */
+static void multiply_packed(const job *j, float *out, int row, int end, int c, int cols, bool add) {
+    sums s = {.units = (end - row + 1) / 2, .add = add, .step = 128, .half = 64};
+    for (int g = 0; g < cols; g += GROUP) {
+        bool last = g + GROUP >= cols;
+        s.w = cpu_packed_at(j->w, j->first + row, c + g);
+        s.out = out + at(g, j->n);
+        s.next = (const char *)cpu_packed_at(j->w, j->first + (last ? end : row), last ? c : c + g + GROUP);
+        multiply_shares(j, s, row);
     }
 }
 
@@ -171,10 +162,17 @@ static void multiply_block(const job *j, const block *b, float *out, int row, in
 static void run(const job *j, int task) {
     int slice = task / j->tiles, c = task % j->tiles * j->wide, cols = least(j->cols - c, j->wide);
     int first = slice * j->each, end = least(first + j->each, j->rows);
+    size_t ld = (size_t)(j->wide + GROUP);
     float *out = j->sums + at(slice * j->groups, j->n * GROUP) + at(c, j->n);
-    bf16 *room = (bf16 *)(void *)cpu_scratch(SLOT_TILE, at(j->high + 1, j->wide + GROUP) / 2 + 1);
+    bf16 *room =
+        j->packed ? NULL : (bf16 *)(void *)cpu_scratch(SLOT_TILE, (size_t)(j->high + 1) * ld / 2 + 1);
     for (int row = first; row < end; row += j->high) {
-        block b = block_at(j, room, row, least(end - row, j->high), c, cols);
+        int rows = least(end - row, j->high);
+        if (j->packed) {
+            multiply_packed(j, out, row, row + rows, c, cols, row > first);
+            continue;
+        }
+        cpu_block b = cpu_block_at(j->w, room, ld, j->first + row, rows, c, cols);
         multiply_block(j, &b, out, row, cols, row > first);
     }
 }
@@ -189,15 +187,21 @@ static int round_up(int n, int to) {
     return (n + to - 1) / to * to;
 }
 
+static int tiles_of(const job *j) {
+    return (j->cols + j->wide - 1) / j->wide;
+}
+
 /* Into tiles whose sums stay in the cache, and slices of whole blocks where that is too few tasks. */
 static void cut(job *j) {
     enum { BLOCKS = 256 }; /* columns of the largest block of a weight */
-    int fit = SUM_FLOATS / j->n / BLOCKS * BLOCKS;
+    int fit = SUM_FLOATS / j->n / BLOCKS * BLOCKS, most = j->packed ? PACKED_COLS : MOST_COLS;
     j->groups = (j->cols + GROUP - 1) / GROUP;
-    j->high = j->n <= FEW ? FEW_ROWS : MANY_ROWS;
-    j->wide = fit < BLOCKS ? BLOCKS : least(fit, MOST_COLS);
+    j->high = j->packed ? PACKED_ROWS : j->n <= FEW ? FEW_ROWS : MANY_ROWS;
+    j->wide = fit < BLOCKS ? BLOCKS : least(fit, most);
     j->wide = least(j->wide, round_up(j->cols, GROUP));
-    j->tiles = (j->cols + j->wide - 1) / j->wide;
+    while (j->packed && tiles_of(j) < TASKS && j->wide >= 2 * LEAST_COLS)
+        j->wide = round_up(j->wide / 2, GROUP);
+    j->tiles = tiles_of(j);
     int slices = 1;
     while (j->tiles * slices < TASKS && j->rows / (2 * slices) >= SLICE_ROWS) slices *= 2;
     j->each = round_up((j->rows + slices - 1) / slices, j->high);
@@ -223,21 +227,35 @@ static void add_slices(const job *j, float *dx) {
     }
 }
 
-/* dy in units; an odd last row gets a zero beside it. */
+/* A panel of tokens; an odd last row gets a zero beside it. */
+static void pack_panel(const job *j, uint32_t *out, const float *dy, int ldy, int tokens) {
+    enum { PIECE = 256 };
+    uint32_t units[PIECE + 1];
+    for (int i = 0; i < tokens; i++, dy += ldy) {
+        for (int u = 0; u < j->units; u += PIECE) {
+            int n = least(j->rows - 2 * u, 2 * PIECE);
+            units[n / 2] = 0;
+            cpu_round_bf16((bf16 *)units, dy + 2 * u, (size_t)n);
+            for (int p = 0; p < (n + 1) / 2; p++) out[at(u + p, tokens) + (size_t)i] = units[p];
+        }
+    }
+}
+
 static void pack_tokens(job *j, uint32_t *out, const float *dy, int ldy) {
+    int shares = (j->n + TOKENS - 1) / TOKENS, few = j->n / shares, more = j->n % shares;
     j->dy = out;
     PARALLEL_FOR(at(j->n, j->rows) >= PARALLEL_MIN)
-    for (int i = 0; i < j->n; i++) {
-        uint32_t *to = out + at(i, j->ld_dy);
-        if (j->rows % 2) to[j->rows / 2] = 0;
-        cpu_round_bf16((bf16 *)to, dy + at(i, ldy), (size_t)j->rows);
+    for (int s = 0; s < shares; s++) {
+        int first = s * few + least(s, more);
+        pack_panel(j, out + at(first, j->units), dy + at(first, ldy), ldy, few + (s < more));
     }
 }
 
 void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows) {
     job j = {.n = n, .w = w, .first = first, .rows = rows, .cols = w->cols};
-    j.ld_dy = round_up((rows + 1) / 2, 16) + 16; /* so that tokens do not share cache sets */
-    pack_tokens(&j, (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(n, j.ld_dy)), dy, ldy);
+    j.units = (rows + 1) / 2;
+    j.packed = w->device && first % 2 == 0 && (rows % 2 == 0 || first + rows == w->rows);
+    pack_tokens(&j, (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(n, j.units)), dy, ldy);
     cut(&j);
     j.sums = cpu_scratch(SLOT_SUMS, at(j.slices * j.groups, n * GROUP));
     PARALLEL(cpu_worth_threads(n, rows, w->cols))

@@ -43,6 +43,7 @@ static kernels cpu = {
     .memory = cpu_memory,
     .fault = cpu_fault,
     .load = cpu_load,
+    .unload = cpu_unload,
     .load_floats = cpu_load_floats,
     .graph_begin = graph_never,
     .graph_end = graph_end,

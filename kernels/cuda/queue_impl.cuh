@@ -93,6 +93,7 @@ void cuda_memory(kernels *k, k_memory *out);
 
 // weights.cu
 bool cuda_load(kernels *k, k_weight *w);
+void cuda_unload(kernels *k, k_weight *w);
 const float *cuda_load_floats(kernels *k, const float *host, int n);
 
 // graphs.cu

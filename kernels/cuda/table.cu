@@ -13,6 +13,7 @@ void queue_open_table(kernels *k) {
     k->memory = cuda_memory;
     k->fault = cuda_fault;
     k->load = cuda_load;
+    k->unload = cuda_unload;
     k->load_floats = cuda_load_floats;
     k->graph_begin = cuda_graph_begin;
     k->graph_end = cuda_graph_end;

@@ -141,6 +141,10 @@ static void *load_joined(queue *q, const k_weight *w) {
     return at;
 }
 
+/* What load made is freed with the last queue. */
+void cuda_unload(kernels *, k_weight *) {
+}
+
 bool cuda_load(kernels *k, k_weight *w) {
     queue *q = queue_of(k);
     if (!queue_ready(q)) return false;

@@ -1,6 +1,6 @@
 /* products.c - the CPU's products with a weight beside oneDNN's, in one run, taking turns.
  *
- *     build/tests/bench_products [THREADS]
+ *     build/tests/bench_products [THREADS [TYPE]]
  *
  * One line per type of weights, direction, rows of activations and shape: GFLOP/s of our kernels; of oneDNN's
  * float32 product on widened weights, as processors without AVX-512 have it; and for BF16 of oneDNN's own
@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
@@ -28,6 +29,7 @@ typedef struct shape {
 typedef struct work {
     shape s;
     unsigned char *weights; /* COPIES of them */
+    k_weight loaded[COPIES];
     size_t bytes;
     float *x, *y;
     dnnl_primitive_t bf16;
@@ -46,12 +48,11 @@ static double median(double v[BATCHES]) {
 }
 
 static void run_kernels(work *w, kernels *k, int copy) {
-    k_weight m =
-        k_stack(&(k_matrix){w->weights + (size_t)copy * w->bytes, w->s.type, w->s.rows, w->s.cols}, 1);
+    const k_weight *m = &w->loaded[copy];
     if (w->s.back)
-        k->linear_back(k, (k_act *)w->y, (k_act *)w->x, w->s.n, &m, NULL);
+        k->linear_back(k, (k_act *)w->y, (k_act *)w->x, w->s.n, m, NULL);
     else
-        k->linear(k, (k_act *)w->y, (k_act *)w->x, w->s.n, &m);
+        k->linear(k, (k_act *)w->y, (k_act *)w->x, w->s.n, m);
 }
 
 static double gflops(const work *w, double seconds) {
@@ -60,6 +61,11 @@ static double gflops(const work *w, double seconds) {
 
 static double time_kernels(work *w, kernels *k, bool wide) {
     double t[BATCHES];
+    for (int i = 0; i < COPIES; i++) {
+        k_matrix m = {w->weights + (size_t)i * w->bytes, w->s.type, w->s.rows, w->s.cols};
+        w->loaded[i] = k_stack(&m, 1);
+        k->load(k, &w->loaded[i]);
+    }
     kernels_allow_wide(wide);
     run_kernels(w, k, 0);
     for (int b = 0; b < BATCHES; b++) {
@@ -68,6 +74,7 @@ static double time_kernels(work *w, kernels *k, bool wide) {
         t[b] = (clock_now() - begin) / COPIES;
     }
     kernels_allow_wide(true);
+    for (int i = 0; i < COPIES; i++) k->unload(k, &w->loaded[i]);
     return gflops(w, median(t));
 }
 
@@ -166,6 +173,7 @@ int main(int argc, char **argv) {
     printf("%-5s %-4s %20s %8s %12s %12s   GFLOP/s\n", "type", "", "n x rows x cols", "own", "oneDNN f32",
            "oneDNN bf16");
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        if (argc > 2 && strcmp(argv[2], k_block_of(types[t]).name) != 0) continue;
         for (size_t i = 0; i < 8; i++) {
             shape s = {types[t], i >= 4, rows[i % 4], 2048, 2048};
             if (measure(&s, engine)) return 1;

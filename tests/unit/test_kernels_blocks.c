@@ -26,7 +26,7 @@ static block_weights some_weights(int rows, int cols, k_dtype forced, int n_part
     }
     b.w = k_stack(part, n_parts);
     b.w.bias = bias;
-    CHECK(K->load(K, &b.w));
+    load(&b.w);
     CHECK(K->host || (!b.w.device && b.w.blocks[0]));
     return b;
 }
@@ -108,7 +108,7 @@ static void operands_once(k_dtype type, int rows, int cols) {
     double *v = doubles(size(rows, cols));
     k_matrix m = k_is_block(type) ? random_blocks(v, rows, cols, type) : random_matrix(rows, cols, type, v);
     k_weight w = k_stack(&m, 1);
-    CHECK(K->load(K, &w));
+    load(&w);
     int *id = lend((size_t)rows, sizeof *id), wrong = 0;
     for (int i = 0; i < rows; i++) id[i] = i;
     double *one = doubles(size(cols, cols));
@@ -145,7 +145,7 @@ static void test_embed(void **state) {
         double *v = doubles(size(rows, d));
         k_matrix m = random_blocks(v, rows, d, (k_dtype)type);
         k_weight w = k_stack(&m, 1);
-        CHECK(K->load(K, &w));
+        load(&w);
         array *ids = ints(id, n), *x = blank(FLOATS, n, d);
         double *want = doubles(x->n), *mag = doubles(x->n);
         for (size_t i = 0; i < x->n; i++) {

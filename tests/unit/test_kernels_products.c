@@ -89,6 +89,26 @@ static void test_large(void **state) {
     }
 }
 
+/* Whether a weight lies as it did or was brought into another order: a forward product is the same bits. */
+static void order_once(int n, int rows, int cols, k_dtype type) {
+    weights *w = weights_of(rows, cols, type, pick(1, rows < K_PARTS ? rows : K_PARTS), true);
+    array *x = acts(n, cols, 1), *y = blank(ACTS, n, rows), *z = blank(ACTS, n, rows);
+    k_weight again = w->w;
+    K->linear(K, y->p, x->p, n, &w->w);
+    CHECK(K->load(K, &again));
+    K->linear(K, z->p, x->p, n, &again);
+    const double *a = results(y), *b = results(z);
+    CHECK(!memcmp(a, b, y->n * sizeof *a));
+    K->unload(K, &again);
+    end_round();
+}
+
+static void test_order(void **state) {
+    (void)state;
+    for (int r = 0; r < rounds; r++) order_once(pick(1, 40), pick(1, 300), pick(1, 200), any_type());
+    order_once(70, 99, 2500, K_BF16);
+}
+
 static void embed_once(int n, weights *w, float scale) {
     int d = w->w.cols;
     int *id = any_of(n, w->w.rows);
@@ -121,7 +141,7 @@ static void test_widening(void **state) {
     for (int i = 0; i < SIDE; i++) id[i] = i;
     for (int type = K_F16; type <= K_BF16; type++) {
         k_weight w = k_stack(&(k_matrix){all, (k_dtype)type, SIDE, SIDE}, 1);
-        CHECK(K->load(K, &w));
+        load(&w);
         array *ids = ints(id, SIDE), *x = blank(FLOATS, SIDE, SIDE);
         K->embed(K, x->p, ids->p, SIDE, &w, 1);
         const double *got = results(x);
@@ -140,7 +160,7 @@ int main(int argc, char **argv) {
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_widening), cmocka_unit_test(test_embed), cmocka_unit_test(test_random),
-        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_large),
+        cmocka_unit_test(test_sizes),    cmocka_unit_test(test_large), cmocka_unit_test(test_order),
     };
     return close_device("products", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,0 +1,118 @@
+/* packed.c - pairs of a weight's rows, interleaved: a block at a time, or a weight once and for all.
+ *
+ * A backward product reads all weights for few rows of dx, and sums over rows of W, so that what it takes
+ * from memory has to be interleaved first; and a file's rows, one after the other each on pages of its own,
+ * are no good way to read memory. So where there is room for a copy, weights of 16 or 32 bits are interleaved
+ * when they are loaded: 32 columns of all rows lie together, on large pages, and backward products read
+ * straight ahead; forward products take the pairs apart again as they bring a tile into the cache. */
+#include "kernels/cpu/product.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifdef CPU_X86
+#include <immintrin.h>
+
+/* ---- blocks of rows ---- */
+
+cpu_block cpu_block_at(const k_weight *w, bf16 *room, size_t ld, int row, int rows, int c, int cols) {
+    int in_part = row;
+    const k_matrix *m = cpu_find_part(w, &in_part);
+    bool readable = m->dtype == K_BF16 && (uintptr_t)m->data % sizeof(bf16) == 0;
+    if (readable && rows % 2 == 0 && in_part + rows <= m->rows)
+        return (cpu_block){(const bf16 *)m->data + at(in_part, m->cols) + c, (size_t)m->cols, rows};
+    for (int i = 0; i < rows; i++) {
+        int r = row + i;
+        m = cpu_find_part(w, &r);
+        cpu_narrow_weight(room + (size_t)i * ld, m, r, c, cols);
+    }
+    if (rows % 2) memset(room + (size_t)rows * ld, 0, (size_t)cols * sizeof *room);
+    return (cpu_block){room, ld, rows + rows % 2};
+}
+
+CPU_TARGET_BF16 void cpu_pack_group(uint32_t *out, const cpu_block *b, int c, int cols) {
+    const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
+                                         38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+    __mmask32 m = (__mmask32)cpu_lanes(cols - c) | (__mmask32)cpu_lanes(cols - c - 16) << 16;
+    const bf16 *w = b->w + c;
+    for (int r = 0; r < b->rows; r += 2, w += 2 * b->ld, out += CPU_GROUP) {
+        __m512i x = _mm512_maskz_loadu_epi16(m, w), y = _mm512_maskz_loadu_epi16(m, w + b->ld);
+        _mm512_store_si512(out, _mm512_permutex2var_epi16(x, low, y));
+        _mm512_store_si512(out + 16, _mm512_permutex2var_epi16(x, high, y));
+    }
+}
+
+CPU_TARGET_BF16 void cpu_unpack_group(uint32_t *out, size_t ld, const uint32_t *units, int rows) {
+    const __m512i even = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30,
+                                          28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i odd = _mm512_add_epi16(even, _mm512_set1_epi16(1));
+    for (int r = 0; r < rows; r += 2, out += 2 * ld, units += CPU_GROUP) {
+        __m512i x = _mm512_load_si512(units), y = _mm512_load_si512(units + 16);
+        _mm512_storeu_si512(out, _mm512_permutex2var_epi16(x, even, y));
+        _mm512_storeu_si512(out + ld, _mm512_permutex2var_epi16(x, odd, y));
+    }
+}
+
+/* ---- whole weights ---- */
+
+static atomic_size_t packed; /* bytes */
+
+static size_t packed_bytes(const k_weight *w) {
+    return cpu_packed_group(w) * (size_t)((w->cols + CPU_GROUP - 1) / CPU_GROUP) * sizeof(uint32_t);
+}
+
+/* Copies take at most a quarter of the machine's memory: beyond it weights stay where they are. */
+static bool take(size_t bytes) {
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    size_t most = pages > 0 && size > 0 ? (size_t)pages * (size_t)size / 4 : 0;
+    size_t now = atomic_fetch_add(&packed, bytes);
+    if (now <= most && bytes <= most - now) return true;
+    atomic_fetch_sub(&packed, bytes);
+    return false;
+}
+
+static void pack_rows(uint32_t *out, const k_weight *w, int row) {
+    enum { ROWS = CPU_PACKED_ROWS };
+    size_t ld = (size_t)w->cols + CPU_GROUP;
+    bf16 *room = (bf16 *)(void *)cpu_scratch(SLOT_TILE, (ROWS + 1) * ld / 2 + 1);
+    int rows = w->rows - row < ROWS ? w->rows - row : ROWS;
+    cpu_block b = cpu_block_at(w, room, ld, row, rows, 0, w->cols);
+    out += at(row / 2, CPU_GROUP);
+    for (int c = 0; c < w->cols; c += CPU_GROUP, out += cpu_packed_group(w))
+        cpu_pack_group(out, &b, c, w->cols);
+}
+
+/* Blocks of 4 to 8 bits would grow. */
+static bool worth_packing(const k_weight *w) {
+    for (int i = 0; i < w->n_parts; i++) {
+        if (k_is_block(w->part[i].dtype)) return false;
+    }
+    return cpu_has_bf16();
+}
+
+void cpu_pack(k_weight *w) {
+    enum { LARGE_PAGE = 2 << 20 };
+    size_t bytes = (packed_bytes(w) + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    if (!worth_packing(w) || !take(bytes)) return;
+    uint32_t *to = aligned_alloc(LARGE_PAGE, bytes);
+    if (!to) {
+        atomic_fetch_sub(&packed, bytes);
+        return;
+    }
+    (void)madvise(to, bytes, MADV_HUGEPAGE); /* it may not be allowed, and then pages are small */
+    PARALLEL_FOR(cpu_worth_threads(1, w->rows, w->cols))
+    for (int r = 0; r < w->rows; r += CPU_PACKED_ROWS) pack_rows(to, w, r);
+    w->device = to;
+}
+
+void cpu_unpack(k_weight *w) {
+    enum { LARGE_PAGE = 2 << 20 };
+    if (!w->device) return;
+    atomic_fetch_sub(&packed, (packed_bytes(w) + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+    free((void *)(uintptr_t)w->device);
+    w->device = NULL;
+}
+#endif
