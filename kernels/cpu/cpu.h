@@ -139,10 +139,9 @@ static inline float cpu_expf(float x) {
     return p * scale;
 }
 
-/* e^x to 1e-15 of itself, in double and without branches as above; 0 below -700. For x up to 0. */
-static inline double cpu_exp(double x) {
+/* e^y to 1e-15 of itself, in double and without branches as above, for y from -708 to 0. */
+static inline double cpu_exp_within(double y) {
     const double magic = 6755399441055744.0; /* 1.5·2^52 */
-    double y = x < -700.0 ? -700.0 : x;
     double t = y * 1.4426950408889634 + magic, n = t - magic;
     double r = (y - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
     double p = 1.6059043836821613e-10; /* 1/13!, 1/12!, ... */
@@ -163,7 +162,13 @@ static inline double cpu_exp(double x) {
     scale_bits = (bits << 52) + 0x3ff0000000000000u;
     double scale;
     memcpy(&scale, &scale_bits, sizeof scale);
-    return x < -700.0 ? 0.0 : p * scale;
+    return p * scale;
+}
+
+/* For x up to 0; 0 below -700. */
+static inline double cpu_exp(double x) {
+    double p = cpu_exp_within(x < -700.0 ? -700.0 : x);
+    return x < -700.0 ? 0.0 : p;
 }
 
 /* Sums of n terms are taken in so many lanes, which wide vectors hold and every version adds alike. */

@@ -99,7 +99,16 @@ void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_st
 }
 
 CPU_CLONES static void exponentials(float *restrict p, const float *restrict z, double lse, int n) {
-    for (int v = 0; v < n; v++) p[v] = (float)cpu_exp((double)z[v] - lse);
+    enum { PIECE = 256 };
+    double x[PIECE]; /* bounded in a loop of its own, or compilers branch around the exponential */
+    for (int v = 0; v < n; v += PIECE) {
+        int count = n - v < PIECE ? n - v : PIECE;
+        for (int i = 0; i < count; i++) {
+            double lp = (double)z[v + i] - lse;
+            x[i] = lp < -700.0 ? -700.0 : lp; /* e^-700 is 0 as a float */
+        }
+        for (int i = 0; i < count; i++) p[v + i] = (float)cpu_exp_within(x[i]);
+    }
 }
 
 /* p[v - first] = π_v, for ids [first, first+count). */
