@@ -192,12 +192,17 @@ static void back_kv_head(const k_attn_back *a, int kv) {
     }
 }
 
+/* Reading keys and values takes about as long as multiplying them by 8 rows of A, three times. */
+static bool worth_threads(const k_attn_back *a) {
+    return 3.0 * ((double)a->seeds * a->n + 8) * a->n_k * a->H * a->hd >= PARALLEL_MIN_MADDS;
+}
+
 void cpu_attention_back(kernels *k, const k_attn_back *a, k_counts *c) {
     (void)k;
     if (c) c->attn_calls++, c->attn_rows += (int64_t)a->seeds * a->n;
     if (a->n <= 0 || a->seeds <= 0 || cpu_failed()) return;
     assert(a->n_k > 0 && a->KV > 0 && a->H % a->KV == 0);
     for (int i = 0; i < a->n; i++) assert(a->rows[i] >= a->k0 && a->rows[i] < a->k0 + a->n_k);
-    PARALLEL_FOR(at(a->n, a->n_k) * at(a->seeds, a->H) >= PARALLEL_MIN)
+    PARALLEL_FOR(worth_threads(a))
     for (int kv = 0; kv < a->KV; kv++) back_kv_head(a, kv);
 }

@@ -180,6 +180,9 @@ static inline double cpu_add_lanes(double s[CPU_LANES]) {
     return s[0];
 }
 
+/* Memory for free(); on large pages where it is large, for arrays whose rows lie far apart. NULL: none. */
+void *cpu_pages(size_t bytes, size_t alignment);
+
 void *cpu_alloc(kernels *k, size_t bytes);
 void cpu_free(kernels *k, void *p);
 void cpu_put(kernels *k, void *dst, const void *src, size_t bytes);

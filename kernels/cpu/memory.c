@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { ALIGNMENT = 256 };
@@ -32,12 +33,21 @@ static size_t machine_bytes(void) {
     return pages > 0 && size > 0 ? (size_t)pages * (size_t)size : SIZE_MAX / 2;
 }
 
+void *cpu_pages(size_t bytes, size_t alignment) {
+    enum { LARGE_PAGE = 2 << 20, WORTH = 2 * LARGE_PAGE };
+    if (bytes >= WORTH) alignment = LARGE_PAGE;
+    size_t whole = (bytes / alignment + 1) * alignment;
+    void *p = aligned_alloc(alignment, whole);
+    if (p && bytes >= WORTH) (void)madvise(p, whole, MADV_HUGEPAGE); /* where not allowed, pages are small */
+    return p;
+}
+
 /* More than the machine has is refused before the C library sees it: some would promise it. */
 void *cpu_alloc(kernels *k, size_t bytes) {
     (void)k;
     if (cpu_failed()) return NULL;
     void *p = NULL;
-    if (bytes <= machine_bytes()) p = aligned_alloc(ALIGNMENT, (bytes / ALIGNMENT + 1) * ALIGNMENT);
+    if (bytes <= machine_bytes()) p = cpu_pages(bytes, ALIGNMENT);
     if (!p) {
         pending.kind = K_NO_MEMORY;
         snprintf(pending.text, sizeof pending.text, "cpu: no memory for %.1f MiB (the machine has %.1f MiB)",

@@ -1,4 +1,5 @@
-/* packed.c - pairs of a weight's rows, interleaved: a block at a time, or a weight once and for all.
+/* packed.c - operands in units (product.h): tokens, and pairs of a weight's rows, interleaved, a block at a
+ * time or a weight once and for all.
  *
  * A backward product reads all weights for few rows of dx, and sums over rows of W, so that what it takes
  * from memory has to be interleaved first; and a file's rows, one after the other each on pages of its own,
@@ -9,11 +10,27 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #ifdef CPU_X86
 #include <immintrin.h>
+
+#include "kernels/cpu/transpose.h"
+
+/* ---- tokens ---- */
+
+CPU_TARGET_BF16 void cpu_pack_pairs(uint32_t *out, int ld, const cpu_rows_of *t, int c, int lanes) {
+    __mmask16 low = cpu_lanes(t->cols - c), high = cpu_lanes(t->cols - c - 16), all = cpu_lanes(lanes);
+    __m512i r[16];
+    for (int i = 0; i < 16; i++) {
+        const float *row = t->x + at(i < t->n ? i : 0, t->ld) + c;
+        __mmask16 l = i < t->n ? low : 0, h = i < t->n ? high : 0;
+        r[i] =
+            (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(h, row + 16), _mm512_maskz_loadu_ps(l, row));
+    }
+    cpu_transpose_16(r);
+    for (int p = 0; p < 16 && c + 2 * p < t->cols; p++) _mm512_mask_storeu_epi32(out + at(p, ld), all, r[p]);
+}
 
 /* ---- blocks of rows ---- */
 
@@ -94,24 +111,21 @@ static bool worth_packing(const k_weight *w) {
 }
 
 void cpu_pack(k_weight *w) {
-    enum { LARGE_PAGE = 2 << 20 };
-    size_t bytes = (packed_bytes(w) + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
+    size_t bytes = packed_bytes(w);
     if (!worth_packing(w) || !take(bytes)) return;
-    uint32_t *to = aligned_alloc(LARGE_PAGE, bytes);
+    uint32_t *to = cpu_pages(bytes, 64);
     if (!to) {
         atomic_fetch_sub(&packed, bytes);
         return;
     }
-    (void)madvise(to, bytes, MADV_HUGEPAGE); /* it may not be allowed, and then pages are small */
     PARALLEL_FOR(cpu_worth_threads(1, w->rows, w->cols))
     for (int r = 0; r < w->rows; r += CPU_PACKED_ROWS) pack_rows(to, w, r);
     w->device = to;
 }
 
 void cpu_unpack(k_weight *w) {
-    enum { LARGE_PAGE = 2 << 20 };
     if (!w->device) return;
-    atomic_fetch_sub(&packed, (packed_bytes(w) + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE);
+    atomic_fetch_sub(&packed, packed_bytes(w));
     free((void *)(uintptr_t)w->device);
     w->device = NULL;
 }

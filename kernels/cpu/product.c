@@ -44,17 +44,8 @@ static int panel_vectors(const job *j, int p) {
 /* ---- packing tokens ---- */
 
 /* 16 units of up to 16 tokens from column c on, a unit of all tokens after the other, `ld` apart. */
-CPU_TARGET_BF16 static void pack_pairs(uint32_t *out, int ld, const float *x, int tokens, int cols, int c) {
-    __mmask16 low = cpu_lanes(cols - c), high = cpu_lanes(cols - c - 16);
-    __m512i r[16];
-    for (int t = 0; t < 16; t++) {
-        const float *row = x + at(t < tokens ? t : 0, cols) + c;
-        __mmask16 l = t < tokens ? low : 0, h = t < tokens ? high : 0;
-        r[t] =
-            (__m512i)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(h, row + 16), _mm512_maskz_loadu_ps(l, row));
-    }
-    cpu_transpose_16(r);
-    for (int p = 0; p < 16 && c + 2 * p < cols; p++) _mm512_storeu_si512(out + at(p, ld), r[p]);
+static void pack_pairs(uint32_t *out, int ld, const float *x, int tokens, int cols, int c) {
+    cpu_pack_pairs(out, ld, &(cpu_rows_of){x, cols, tokens, cols}, c, 16);
 }
 
 CPU_TARGET_512 static void pack_floats(uint32_t *out, int ld, const float *x, int tokens, int cols, int c) {

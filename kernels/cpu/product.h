@@ -37,6 +37,17 @@ void cpu_round_bf16(bf16 *out, const float *x, size_t n);
 /* Elements [first, first+n) of a row of a weight's part, rounded; both are multiples of its block's size. */
 void cpu_narrow_weight(bf16 *out, const k_matrix *w, int row, int first, int n);
 
+/* ---- tokens ---- */
+
+typedef struct cpu_rows_of {
+    const float *x;
+    int ld, n, cols;
+} cpu_rows_of;
+
+/* Columns [c, c+32) of up to 16 tokens as 16 units, or as many as there are: unit p of all tokens, of `lanes`
+ * tokens with zeros behind the last, is at out + p·ld. */
+void cpu_pack_pairs(uint32_t *out, int ld, const cpu_rows_of *t, int c, int lanes);
+
 /* ---- pairs of rows, interleaved ---- */
 
 enum { CPU_GROUP = 32, CPU_PACKED_ROWS = 32 };

@@ -209,12 +209,14 @@ static void cut(job *j) {
 }
 
 /* Slices of one group of a token's columns, and what was there where tiles of rows came before. */
-static void add_group(const job *j, float *dx, const float *from, int cols) {
+CPU_TARGET_BF16 static void add_group(const job *j, float *dx, const float *from, int cols) {
     size_t apart = at(j->groups, j->n * GROUP);
-    for (int c = 0; c < cols; c++) {
-        float s = j->first ? dx[c] : 0;
-        for (int k = 0; k < j->slices; k++) s += from[(size_t)k * apart + (size_t)c];
-        dx[c] = s;
+    for (int v = 0; v < GROUP; v += 16) {
+        __mmask16 m = cpu_lanes(cols - v);
+        __m512 s = j->first ? _mm512_maskz_loadu_ps(m, dx + v) : _mm512_setzero_ps();
+        for (int k = 0; k < j->slices; k++)
+            s = _mm512_add_ps(s, _mm512_loadu_ps(from + (size_t)k * apart + v));
+        _mm512_mask_storeu_ps(dx + v, m, s);
     }
 }
 
@@ -227,27 +229,16 @@ static void add_slices(const job *j, float *dx) {
     }
 }
 
-/* A panel of tokens; an odd last row gets a zero beside it. */
-static void pack_panel(const job *j, uint32_t *out, const float *dy, int ldy, int tokens) {
-    enum { PIECE = 256 };
-    uint32_t units[PIECE + 1];
-    for (int i = 0; i < tokens; i++, dy += ldy) {
-        for (int u = 0; u < j->units; u += PIECE) {
-            int n = least(j->rows - 2 * u, 2 * PIECE);
-            units[n / 2] = 0;
-            cpu_round_bf16((bf16 *)units, dy + 2 * u, (size_t)n);
-            for (int p = 0; p < (n + 1) / 2; p++) out[at(u + p, tokens) + (size_t)i] = units[p];
-        }
-    }
-}
-
+/* Panels of tokens; an odd last row gets a zero beside it. */
 static void pack_tokens(job *j, uint32_t *out, const float *dy, int ldy) {
     int shares = (j->n + TOKENS - 1) / TOKENS, few = j->n / shares, more = j->n % shares;
     j->dy = out;
     PARALLEL_FOR(at(j->n, j->rows) >= PARALLEL_MIN)
     for (int s = 0; s < shares; s++) {
-        int first = s * few + least(s, more);
-        pack_panel(j, out + at(first, j->units), dy + at(first, ldy), ldy, few + (s < more));
+        int first = s * few + least(s, more), n = few + (s < more);
+        cpu_rows_of t = {dy + at(first, ldy), ldy, n, j->rows};
+        uint32_t *panel = out + at(first, j->units);
+        for (int row = 0; row < j->rows; row += 32) cpu_pack_pairs(panel + at(row / 2, n), n, &t, row, n);
     }
 }
 

@@ -78,7 +78,7 @@ float *cpu_scratch(cpu_slot slot, size_t n) {
     size_t want = n < 1024 ? 1024 : (n + 15) / 16 * 16;
     assert(want <= SIZE_MAX / sizeof(float));
     free(s->p[slot]);
-    s->p[slot] = aligned_alloc(64, want * sizeof(float));
+    s->p[slot] = cpu_pages(want * sizeof(float), 64);
     if (!s->p[slot]) give_up(want * sizeof(float));
     s->cap[slot] = want;
     return s->p[slot];
