@@ -330,6 +330,8 @@ kernels *kernels_cpu(void);
  * float32, where it has not. */
 kernels *kernels_cpu_bf16(void);
 bool kernels_have_bf16(void);
+/* Whether a row of k's linear and logits is the same bits whatever other rows are with it. */
+bool kernels_exact_rows(const kernels *k);
 /* For tests: false makes this processor one without vectors of 512 bits. */
 void kernels_allow_wide(bool yes);
 

@@ -227,6 +227,7 @@ int tf_fork(denoiser **out, denoiser *d, err *e) {
     t->files = NULL;
     t->work = t->index = t->bad_room = t->rope = t->affine = (buffer){0};
     t->bad = NULL;
+    t->first = (tf_first){0};
     t->rope_rows = 0;
     t->base.n_forwards = 0;
     k_fault f;
@@ -243,6 +244,7 @@ void transformer_close(denoiser *d) {
     if (!t) return;
     buffer *rooms[] = {&t->work, &t->index, &t->bad_room, &t->rope, &t->affine};
     for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) buffer_release(rooms[i]);
+    tf_release_first(t);
     unload_weights(t);
     if (t->base.k) t->base.k->close(t->base.k);
     if (!t->forked) shards_close(t->files);

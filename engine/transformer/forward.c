@@ -317,6 +317,9 @@ static int run_layers(forward *f, err *e) {
     layers_key key = key_of(f);
     int rc = tf_check_cancel(f->q->cancel, e);
     if (rc || k->graph_begin(k, &key, sizeof key)) return rc;
+    tf_acts first = layer_acts(f, 0);
+    rc = tf_run_first(t, f->q, &first, &f->tmp, &f->rows.projected, e);
+    f->last.projected = f->rows.projected;
     for (int l = 0; l < t->L && !rc; l++) {
         tf_acts a = layer_acts(f, l);
         const float *x = l ? layer_acts(f, l - 1).x2 : a.x;
@@ -347,6 +350,7 @@ int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
     if (!rc) rc = run_layers(&f, e);
     if (!rc) run_head(&f);
     if (!rc) rc = tf_check_bad(f.t, f.first, q->n_seqs, e);
+    if (rc) tf_forget_first(f.t);
     if (!rc) rc = tf_check_cancel(q->cancel, e);
     free(f.first);
     tf_index_release(&f.index);

@@ -73,7 +73,8 @@ size_t tf_pass_bytes(const transformer *t, int n) {
     tf_take_acts(&layer, t, n, TF_KEEP_RAW | (tf_keeps_gu(t, n) ? TF_KEEP_GU : 0));
     tf_take_temp(&temp, t, n);
     size_t logits = (size_t)(n / 2 + 1) * (size_t)t->V * sizeof(float);
-    return layer.used * (size_t)t->L + 2 * temp.used + logits;
+    size_t first = t->base.k->host ? (size_t)n * (size_t)tf_qkv_width(t) * sizeof(float) : 0;
+    return layer.used * (size_t)t->L + 2 * temp.used + logits + first;
 }
 
 /* ---- index arrays ---- */
@@ -168,18 +169,26 @@ k_norm tf_norm(const transformer *t, int n, tf_affine a) {
     return (k_norm){.n = n, .d = t->d, .eps = t->eps, .center = t->center, .w = a.w, .b = a.b};
 }
 
+void tf_project(transformer *t, int l, int n, const int *rows, const int *pos, const tf_acts *a,
+                const tf_temp *tmp, const float *x, const k_act *y) {
+    kernels *k = t->base.k;
+    const tf_layer *w = &t->layers[l];
+    k_norm norm = tf_norm(t, n, tf_attn_affine(t, l));
+    norm.x = x, norm.y = y, norm.sum = y ? a->x : NULL, norm.h = tmp->h, norm.rows = rows;
+    norm.gate = l ? tf_mlp_affine(t, l - 1).gate : NULL, norm.bad = t->bad, norm.stage = l;
+    k->norm(k, &norm);
+    k->linear(k, a->qkv, tmp->h, n, &w->qkv);
+    if (w->head_norm) norm_heads(t, w, n, a);
+    k->rope(k, a->qkv, tf_qkv_width(t), pos, n, t->H + t->KV, t->hd, t->rope.data, t->rope_how);
+}
+
 void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, const tf_temp *tmp,
                   const float *x, const k_act *y, const k_act *keys) {
     kernels *k = t->base.k;
     const tf_layer *w = &t->layers[l];
     k_act *gu = a->gu ? a->gu : tmp->gu;
-    k_norm norm = tf_norm(t, r->n, tf_attn_affine(t, l));
-    norm.x = x, norm.y = y, norm.sum = y ? a->x : NULL, norm.h = tmp->h;
-    norm.gate = l ? tf_mlp_affine(t, l - 1).gate : NULL, norm.bad = t->bad, norm.stage = l;
-    k->norm(k, &norm);
-    k->linear(k, a->qkv, tmp->h, r->n, &w->qkv);
-    if (w->head_norm) norm_heads(t, w, r->n, a);
-    k->rope(k, a->qkv, tf_qkv_width(t), r->pos, r->n, t->H + t->KV, t->hd, t->rope.data, t->rope_how);
+    k_norm norm;
+    if (l || !r->projected) tf_project(t, l, r->n, NULL, r->pos, a, tmp, x, y);
     attend(t, r, a, keys);
     int n = r->to - r->from;
     size_t from = (size_t)r->from, d = (size_t)t->d;

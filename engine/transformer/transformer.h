@@ -19,6 +19,7 @@
  *   layer.c           rows through a layer, workspace; shared by the passes below
  *   dit.c             scale, shift and gate of a DiT's norms
  *   forward.c         logits, and what a kept pass saves
+ *   first.c           what the first layer made of rows that did not change
  *   cached.c          logits from few rows over a kept pass (approximate)
  *   backward.c        gradients on the active rows alone
  *   restricted.c      row-restricted lookahead
@@ -45,6 +46,14 @@ typedef struct tf_dit tf_dit; /* dit.c */
 typedef struct tf_affine {
     const float *w, *b, *gate; /* device memory; b and gate may be NULL */
 } tf_affine;
+
+/* What the first layer made of the tokens that it saw last at each position (first.c). */
+typedef struct tf_first {
+    int32_t *tokens; /* [room], then [room] for positions to compute */
+    buffer qkv;      /* [room][qkv width], after rotation */
+    int known, room;
+    size_t cap;
+} tf_first;
 
 typedef struct transformer {
     denoiser base; /* first */
@@ -73,6 +82,7 @@ typedef struct transformer {
     int rope_rows;
     buffer affine; /* a DiT's scales, shifts and gates at noise level `sigma` */
     double sigma;
+    tf_first first;
     size_t gu_limit; /* bytes of gate and up that a kept pass may keep */
 } transformer;
 
@@ -208,7 +218,20 @@ typedef struct tf_rows {
     int n_spans, max_q, max_k;
     const int *overlay; /* device memory, or NULL */
     int from, to;       /* rows that go on after the attention; spans have no other queries */
+    bool projected;     /* qkv of the first layer is there already (tf_run_first) */
 } tf_rows;
+
+/* What comes before layer l's attention, for n rows: a->x from `x` + `y` (y NULL: not written) and a->qkv.
+ * Row i comes from row rows[i] of x (NULL: i) and is at pos[i]; both in device memory. */
+void tf_project(transformer *t, int l, int n, const int *rows, const int *pos, const tf_acts *a,
+                const tf_temp *tmp, const float *x, const k_act *y);
+
+/* The same of the first layer for a forward whose a->x is filled, computing only rows that changed since the
+ * forward before. *done is false, and nothing is done, where that is not to be had. */
+int tf_run_first(transformer *t, const forward_req *q, const tf_acts *a, const tf_temp *tmp, bool *done,
+                 err *e) MUST_CHECK;
+void tf_forget_first(transformer *t); /* after a forward that failed */
+void tf_release_first(transformer *t);
 
 /* Layer l: a->x from `x` + `y` (y NULL: a->x is filled already), then a->qkv, a->o, a->lse, a->x2 (the last
  * three of rows [r->from, r->to)); the MLP's output, not yet added to x2, lands in tmp->y. Keys and values

@@ -16,6 +16,11 @@ bool kernels_have_bf16(void) {
     return cpu_has_bf16();
 }
 
+bool kernels_exact_rows(const kernels *k) {
+    if (!k->host) return false;
+    return k->product_bytes == 2 ? cpu_has_bf16() : cpu_has_512();
+}
+
 bool cpu_has_512(void) {
 #ifdef CPU_X86
     return !atomic_load(&forbidden) && __builtin_cpu_supports("avx512f") &&
