@@ -128,10 +128,11 @@ static void remember(const char *text) {
     if (*text && !(last && !strcmp(last->line, text))) add_history(text);
 }
 
-/* Forgets what is in use, with the list that clear_history keeps: of two histories it keeps only one in
- * sight. */
+/* Forgets what is in use, with the list that readline keeps: of two histories it keeps only one in sight.
+ * clear_history would lose what undoes the changes to entries that were left again. */
 static void drop_history(void) {
-    clear_history();
+    rl_clear_history();
+    history_base = 1;
     HISTORY_STATE *s = history_get_history_state();
     history_set_history_state(&empty);
     if (s) free(s->entries);

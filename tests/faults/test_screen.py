@@ -76,7 +76,7 @@ def resizing(c, n, rng):
     for i in range(n):
         s.resize(rng.choice((1, 2, 40, 79, 80, 120, 300, 1000)), rng.choice((1, 2, 10, 23, 24, 60, 200)))
         if i % 7 == 0:
-            s.send(rng.choice((b"s", b"b", b"l", b"K\033", b"?q", b"v")))
+            s.send(rng.choice((b"s", b"b", b"l", b"K\033", b"?q", b"vi")))  # v takes the next key, which must not be ?
         s.pump(0.002)
     s.resize(120, 40)
     s.settle()
@@ -189,6 +189,7 @@ def main():
     p.add_argument("--jobs", type=int, default=os.cpu_count())
     p.add_argument("--resizes", type=int, default=150)
     options = p.parse_args()
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and the program keeps to that
     rng = random.Random(1)
     c = Checks("screen")
     memory(c, options)

@@ -58,6 +58,13 @@ class Session:
         return self.s.p.poll() is None
 
 
+def settle_in(w):
+    """One look of each kind to its end: the room that the model computes in is made then, and kept."""
+    for detail in ("influence", "truth", "inspector"):
+        w.command(f"detail {detail}")
+        w.s.settle(0.5, 60)
+
+
 def look(w, rng, folder):
     """Ends where it began."""
     for _ in range(6):
@@ -89,6 +96,8 @@ def session(c, doing, rng, until, folder):
     """One workbench from start to end; what was in use after each round."""
     w, heap = Session(OPEN, folder), []
     w.command("goto 12")
+    if until - time.monotonic() > 100:  # a short one has no growth to be told
+        settle_in(w)
     while time.monotonic() < until and w.alive():
         doing(w, rng, folder)
         heap.append(w.heap())

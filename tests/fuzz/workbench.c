@@ -12,7 +12,8 @@
 #include "tui/edit.h"
 #include "tui/screen.h"
 
-enum { N = 10, MAX_ROUNDS = 20000, PATIENCE_MS = 100 };
+/* A machine that stands still for a while is no finding: the worker has longer to end than a person waits. */
+enum { N = 10, MAX_ROUNDS = 20000, PATIENCE_MS = 100, STOP_SECONDS = 300 };
 
 static struct {
     bool ready;
@@ -160,7 +161,9 @@ bool fuzz_workbench_open_files(app *a, replay *const *files, int n, const tree_f
 
 void fuzz_workbench_close(app *a) {
     line_end();
-    if (!app_close(a)) abort();
+    if (!worker_stop(a->worker, STOP_SECONDS)) abort();
+    a->worker = NULL;
+    app_close(a);
     fuzz_sandbox_leave();
 }
 

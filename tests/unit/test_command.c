@@ -364,6 +364,8 @@ static void test_line(void **state) {
     CHECK(!a.line.open);
     for (const char *k = ":\035\033:\021\033:\022g"; *k; k++) keys_press(&a, *k);
     line_end();
+    for (const char *k = ":goto 1\r:goto 2\r:\020\b\020"; *k; k++) keys_press(&a, *k);
+    line_end(); /* after a change to a line of the history that was left again */
     CHECK(app_close(&a));
     denoiser_close(&f->base);
 }
