@@ -7,6 +7,7 @@
  * the run goes on, so that the distance is that of the whole recording. */
 #include "replay/replay.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -128,6 +129,7 @@ static void name_choice(comparison *c, int i) {
     const step_write *ours = i < a->n_writes ? &a->writes[i] : NULL;
     const step_write *theirs = i < b->n_writes ? &b->writes[i] : NULL;
     char x[48], y[48];
+    assert(ours || theirs);
     if (!theirs) {
         differ(c, "position %d: wrote %s, recorded nothing", ours->pos, show_token(c, ours->token, x));
     } else if (!ours) {
