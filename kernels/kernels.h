@@ -335,6 +335,10 @@ bool kernels_exact_rows(const kernels *k);
 /* For tests: false makes this processor one without vectors of 512 bits. */
 void kernels_allow_wide(bool yes);
 
+/* So many processes on this machine hold weights of their own: each keeps to its share of memory for copies
+ * of them (load). 1 unless said. */
+void kernels_share_memory(int processes);
+
 /* Number of threads that CPU kernels use; n <= 0 restores the default (all cores). */
 void kernels_set_threads(int n);
 int kernels_threads(void);

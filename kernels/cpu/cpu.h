@@ -180,6 +180,9 @@ static inline double cpu_add_lanes(double s[CPU_LANES]) {
     return s[0];
 }
 
+/* What copies of weights may take in all: a quarter of the machine's memory, shared between processes. */
+size_t cpu_copy_bytes(void);
+
 /* Memory for free(); on large pages where it is large, for arrays whose rows lie far apart. NULL: none. */
 void *cpu_pages(size_t bytes, size_t alignment);
 

@@ -33,6 +33,16 @@ static size_t machine_bytes(void) {
     return pages > 0 && size > 0 ? (size_t)pages * (size_t)size : SIZE_MAX / 2;
 }
 
+static atomic_int sharers = 1;
+
+void kernels_share_memory(int processes) {
+    atomic_store(&sharers, processes > 1 ? processes : 1);
+}
+
+size_t cpu_copy_bytes(void) {
+    return machine_bytes() / 4 / (size_t)atomic_load(&sharers);
+}
+
 void *cpu_pages(size_t bytes, size_t alignment) {
     enum { LARGE_PAGE = 2 << 20, WORTH = 2 * LARGE_PAGE };
     if (bytes >= WORTH) alignment = LARGE_PAGE;

@@ -10,7 +10,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #ifdef CPU_X86
 #include <immintrin.h>
@@ -81,10 +80,9 @@ static size_t packed_bytes(const k_weight *w) {
     return cpu_packed_group(w) * (size_t)((w->cols + CPU_GROUP - 1) / CPU_GROUP) * sizeof(uint32_t);
 }
 
-/* Copies take at most a quarter of the machine's memory: beyond it weights stay where they are. */
+/* Beyond what copies may take weights stay where they are. */
 static bool take(size_t bytes) {
-    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    size_t most = pages > 0 && size > 0 ? (size_t)pages * (size_t)size / 4 : 0;
+    size_t most = cpu_copy_bytes();
     size_t now = atomic_fetch_add(&packed, bytes);
     if (now <= most && bytes <= most - now) return true;
     atomic_fetch_sub(&packed, bytes);
