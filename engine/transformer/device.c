@@ -170,8 +170,8 @@ static k_weight *weight_at(transformer *t, int i) {
 /* Bytes that products of bfloat16 have besides the weights. */
 static size_t copied_bytes(transformer *t) {
     size_t n = 0;
-    for (int i = 0; weight_at(t, i); i++) {
-        const k_weight *w = weight_at(t, i);
+    const k_weight *w;
+    for (int i = 0; (w = weight_at(t, i)); i++) {
         if (w->device && (i != 1 || w != &t->embed)) n += 2 * (size_t)w->rows * (size_t)w->cols;
     }
     return n;
@@ -193,7 +193,8 @@ int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) {
 
 static void unload_weights(transformer *t) {
     if (!t->base.k || t->forked) return;
-    for (int i = 0; weight_at(t, i); i++) t->base.k->unload(t->base.k, weight_at(t, i));
+    k_weight *w;
+    for (int i = 0; (w = weight_at(t, i)); i++) t->base.k->unload(t->base.k, w);
 }
 
 denoiser_room tf_needs(const denoiser *d, int rows) {

@@ -162,7 +162,7 @@ static void multiply_packed(const job *j, float *out, int row, int end, int c, i
 static void run(const job *j, int task) {
     int slice = task / j->tiles, c = task % j->tiles * j->wide, cols = least(j->cols - c, j->wide);
     int first = slice * j->each, end = least(first + j->each, j->rows);
-    size_t ld = (size_t)(j->wide + GROUP);
+    size_t ld = (size_t)j->wide + GROUP;
     float *out = j->sums + at(slice * j->groups, j->n * GROUP) + at(c, j->n);
     bf16 *room =
         j->packed ? NULL : (bf16 *)(void *)cpu_scratch(SLOT_TILE, (size_t)(j->high + 1) * ld / 2 + 1);

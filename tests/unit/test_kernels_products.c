@@ -94,6 +94,7 @@ static void order_once(int n, int rows, int cols, k_dtype type) {
     weights *w = weights_of(rows, cols, type, pick(1, rows < K_PARTS ? rows : K_PARTS), true);
     array *x = acts(n, cols, 1), *y = blank(ACTS, n, rows), *z = blank(ACTS, n, rows);
     k_weight again = w->w;
+    again.bias = w->bias; /* on the host again */
     K->linear(K, y->p, x->p, n, &w->w);
     CHECK(K->load(K, &again));
     K->linear(K, z->p, x->p, n, &again);
