@@ -18,7 +18,20 @@ bool kernels_have_bf16(void) {
 
 bool kernels_exact_rows(const kernels *k) {
     if (!k->host) return false;
-    return k->product_bytes == 2 ? cpu_has_bf16() : cpu_has_512();
+#ifdef CPU_X86
+    return cpu_kind_of(k->product_bytes == 2) != NULL;
+#else
+    return false;
+#endif
+}
+
+bool cpu_has_256(void) {
+#ifdef CPU_X86
+    return !atomic_load(&forbidden) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+#else
+    return false;
+#endif
 }
 
 bool cpu_has_512(void) {
@@ -70,4 +83,17 @@ void cpu_round_bf16(bf16 *out, const float *x, size_t n) {
     }
 #endif
     round_plain(out, x, n);
+}
+
+void cpu_round_floats(float *x, size_t n) {
+    enum { PIECE = 256 };
+    bf16 narrow[PIECE];
+    for (size_t i = 0; i < n; i += PIECE) {
+        size_t m = n - i < PIECE ? n - i : PIECE;
+        cpu_round_bf16(narrow, x + i, m);
+        for (size_t j = 0; j < m; j++) {
+            uint32_t u = (uint32_t)narrow[j] << 16;
+            memcpy(x + i + j, &u, sizeof u);
+        }
+    }
 }

@@ -2,8 +2,8 @@
  *
  * Float32 products: weights that are not float32 are widened (widen.c) a tile of output rows at a time: the
  * tile stays in cache between its widening and its product, and no float32 copy of a whole matrix ever
- * exists. Products of rounded operands are in bf16_product.c and bf16_back.c; here is what stands for them
- * where the processor has no instruction for those. */
+ * exists. That is for processors without the vectors that product.c and product_back.c want, and for
+ * backward products of weights that are not packed. */
 #include "kernels/cpu/product.h"
 
 #include <assert.h>
@@ -33,26 +33,13 @@ static int tile_rows(const k_matrix *w, bool rounded) {
     return n < 16 ? 16 : n;
 }
 
-static void round_row(float *x, size_t n) {
-    enum { PIECE = 256 };
-    bf16 narrow[PIECE];
-    for (size_t i = 0; i < n; i += PIECE) {
-        size_t m = n - i < PIECE ? n - i : PIECE;
-        cpu_round_bf16(narrow, x + i, m);
-        for (size_t j = 0; j < m; j++) {
-            uint32_t u = (uint32_t)narrow[j] << 16;
-            memcpy(x + i + j, &u, sizeof u);
-        }
-    }
-}
-
 static const float *widened(const k_matrix *w, int first, int n, bool rounded) {
     if (readable(w) && !rounded) return (const float *)w->data + at(first, w->cols);
     float *rows = cpu_scratch(SLOT_TILE, at(n, w->cols));
     PARALLEL_FOR(at(n, w->cols) >= PARALLEL_MIN / 4)
     for (int i = 0; i < n; i++) {
         cpu_widen(rows + at(i, w->cols), w, first + i);
-        if (rounded) round_row(rows + at(i, w->cols), (size_t)w->cols);
+        if (rounded) cpu_round_floats(rows + at(i, w->cols), (size_t)w->cols);
     }
     return rows;
 }
@@ -116,7 +103,7 @@ static const float *rounded_rows(const float *x, int ld, int n, int width) {
     float *rows = cpu_scratch(SLOT_ACTS, at(n, width));
     for (int i = 0; i < n; i++) {
         memcpy(rows + at(i, width), x + at(i, ld), (size_t)width * sizeof *rows);
-        round_row(rows + at(i, width), (size_t)width);
+        cpu_round_floats(rows + at(i, width), (size_t)width);
     }
     return rows;
 }
@@ -125,8 +112,9 @@ void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, cons
               int rows) {
     bool rounded = k->product_bytes == 2;
 #ifdef CPU_X86
-    if (rounded && cpu_has_bf16()) {
-        cpu_wide_back(dx, dy, ldy, n, w, first, rows);
+    const cpu_back_kind *kind = cpu_back_kind_of(rounded, w, n);
+    if (kind) {
+        cpu_wide_back(dx, dy, ldy, n, w, first, rows, kind);
         return;
     }
 #endif
@@ -137,8 +125,9 @@ void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, cons
 static void forward(const kernels *k, float *y, const float *x, int n, const k_weight *w, float scale) {
     bool rounded = k->product_bytes == 2;
 #ifdef CPU_X86
-    if (rounded ? cpu_has_bf16() : cpu_has_512()) {
-        cpu_wide_product(y, x, n, w, scale, rounded);
+    const cpu_kind *kind = cpu_kind_of(rounded);
+    if (kind) {
+        cpu_wide_product(y, x, n, w, scale, kind);
         return;
     }
 #endif

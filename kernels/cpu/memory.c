@@ -99,7 +99,7 @@ bool cpu_load(kernels *k, k_weight *w) {
     w->device = NULL;
     if (cpu_failed()) return false;
 #ifdef CPU_X86
-    if (k->product_bytes == 2) cpu_pack(w);
+    cpu_pack(w, k->product_bytes == 2);
 #else
     (void)k;
 #endif

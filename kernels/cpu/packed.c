@@ -48,7 +48,16 @@ cpu_block cpu_block_at(const k_weight *w, bf16 *room, size_t ld, int row, int ro
     return (cpu_block){room, ld, rows + rows % 2};
 }
 
-CPU_TARGET_BF16 void cpu_pack_group(uint32_t *out, const cpu_block *b, int c, int cols) {
+static void pack_group_plain(uint32_t *restrict out, const cpu_block *b, int c, int cols) {
+    int n = cols - c < CPU_GROUP ? cols - c : CPU_GROUP;
+    const bf16 *w = b->w + c;
+    for (int r = 0; r < b->rows; r += 2, w += 2 * b->ld, out += CPU_GROUP) {
+        for (int i = 0; i < n; i++) out[i] = w[i] | (uint32_t)w[b->ld + (size_t)i] << 16;
+        for (int i = n; i < CPU_GROUP; i++) out[i] = 0;
+    }
+}
+
+CPU_TARGET_BF16 static void pack_group_512(uint32_t *out, const cpu_block *b, int c, int cols) {
     const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
                                          38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
@@ -61,6 +70,10 @@ CPU_TARGET_BF16 void cpu_pack_group(uint32_t *out, const cpu_block *b, int c, in
     }
 }
 
+void cpu_pack_group(uint32_t *out, const cpu_block *b, int c, int cols) {
+    (cpu_has_bf16() ? pack_group_512 : pack_group_plain)(out, b, c, cols);
+}
+
 CPU_TARGET_BF16 void cpu_unpack_group(uint32_t *out, size_t ld, const uint32_t *units, int rows) {
     const __m512i even = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32, 30,
                                           28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
@@ -69,6 +82,17 @@ CPU_TARGET_BF16 void cpu_unpack_group(uint32_t *out, size_t ld, const uint32_t *
         __m512i x = _mm512_load_si512(units), y = _mm512_load_si512(units + 16);
         _mm512_storeu_si512(out, _mm512_permutex2var_epi16(x, even, y));
         _mm512_storeu_si512(out + ld, _mm512_permutex2var_epi16(x, odd, y));
+    }
+}
+
+CPU_TARGET_256 void cpu_unpack_floats(float *out, size_t ld, const uint32_t *units, int rows) {
+    const __m256i high = _mm256_set1_epi32((int)0xffff0000u);
+    for (int r = 0; r < rows; r += 2, out += 2 * ld, units += CPU_GROUP) {
+        for (int i = 0; i < CPU_GROUP; i += 8) {
+            __m256i u = _mm256_loadu_si256((const __m256i *)(const void *)(units + i));
+            _mm256_storeu_ps(out + i, _mm256_castsi256_ps(_mm256_slli_epi32(u, 16)));
+            _mm256_storeu_ps(out + ld + i, _mm256_castsi256_ps(_mm256_and_si256(u, high)));
+        }
     }
 }
 
@@ -100,17 +124,19 @@ static void pack_rows(uint32_t *out, const k_weight *w, int row) {
         cpu_pack_group(out, &b, c, w->cols);
 }
 
-/* Blocks of 4 to 8 bits would grow. */
-static bool worth_packing(const k_weight *w) {
+/* Blocks of 4 to 8 bits would grow, and operands in float32 want all bits. Where there are products of
+ * bfloat16, those in float32 are for small models. */
+static bool worth_packing(const k_weight *w, bool rounded) {
     for (int i = 0; i < w->n_parts; i++) {
-        if (k_is_block(w->part[i].dtype)) return false;
+        k_dtype type = w->part[i].dtype;
+        if (rounded ? k_is_block(type) : type != K_BF16) return false;
     }
-    return cpu_has_bf16();
+    return cpu_back_kind_of(rounded, w, 1) && (rounded || !cpu_has_bf16());
 }
 
-void cpu_pack(k_weight *w) {
+void cpu_pack(k_weight *w, bool rounded) {
     size_t bytes = packed_bytes(w);
-    if (!worth_packing(w) || !take(bytes)) return;
+    if (!worth_packing(w, rounded) || !take(bytes)) return;
     uint32_t *to = cpu_pages(bytes, 64);
     if (!to) {
         atomic_fetch_sub(&packed, bytes);

@@ -2,9 +2,9 @@
  *
  * There are two kinds. In float32 operands are taken as they are. Of the other kind both operands are rounded
  * to bfloat16, to nearest even, and pairs of products are summed in float32 by the processor's dot product
- * (AVX512-BF16), where elements too small for a normal bfloat16 count as zero. The number of threads never
- * changes the order of a sum; forward it depends on the weight's shape alone, so not on the other rows
- * either, backward on the number of rows as well.
+ * (AVX512-BF16), where elements too small for a normal bfloat16 count as zero; on AVX2 rounded operands are
+ * multiplied as float32. The number of threads never changes the order of a sum; forward it depends on the
+ * weight's shape alone, so not on the other rows either, backward on the number of rows as well.
  *
  * What is packed for the inner loops comes in units of 32 bits: a float32, or a pair of bfloat16 that are
  * neighbours in the sum. Weights may lie packed as backward products want them (packed.c); results of forward
@@ -20,22 +20,28 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define CPU_X86         1
+#define CPU_TARGET_256  __attribute__((target("avx2,fma,f16c")))
 #define CPU_TARGET_512  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 #define CPU_TARGET_BF16 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #endif
 
 typedef uint16_t bf16; /* its bits */
 
-/* Whether the processor has the instructions and nobody asked to do without (kernels_allow_wide): AVX-512,
- * and that with products of bfloat16. */
+/* Whether the processor has the instructions and nobody asked to do without (kernels_allow_wide): AVX2 with
+ * FMA, AVX-512, and that with products of bfloat16. */
+bool cpu_has_256(void);
 bool cpu_has_512(void);
 bool cpu_has_bf16(void);
 
 /* out = x rounded, n elements. */
 void cpu_round_bf16(bf16 *out, const float *x, size_t n);
+void cpu_round_floats(float *x, size_t n); /* in place */
 
 /* Elements [first, first+n) of a row of a weight's part, rounded; both are multiples of its block's size. */
 void cpu_narrow_weight(bf16 *out, const k_matrix *w, int row, int first, int n);
+
+/* out = n blocks of a type (of 1 element where it has none) as float32, where there are vectors for it. */
+bool cpu_widen_fast(float *out, k_dtype type, const void *blocks, size_t n);
 
 /* ---- tokens ---- */
 
@@ -71,6 +77,9 @@ void cpu_pack_group(uint32_t *out, const cpu_block *b, int c, int cols);
  */
 void cpu_unpack_group(uint32_t *out, size_t ld, const uint32_t *units, int rows);
 
+/* The same as float32: 32 of them a row, `ld` apart. */
+void cpu_unpack_floats(float *out, size_t ld, const uint32_t *units, int rows);
+
 /* A packed weight (`device` of k_weight) is groups of 32 columns, each [(rows+1)/2][32] units: */
 static inline size_t cpu_packed_group(const k_weight *w) {
     return at((w->rows + 1) / 2, CPU_GROUP);
@@ -82,8 +91,9 @@ static inline const uint32_t *cpu_packed_at(const k_weight *w, int row, int col)
            at(row / 2, CPU_GROUP);
 }
 
-/* Packs a weight if its type and the memory allow it; and lets go of that. */
-void cpu_pack(k_weight *w);
+/* Packs a weight, for operands in float32 or rounded ones, if its type and the memory allow it and there are
+ * products that want it; and lets go of that. */
+void cpu_pack(k_weight *w, bool rounded);
 void cpu_unpack(k_weight *w);
 
 /* Where element `col` of row `row` lies, an even row of a packed weight, if the `rows` rows from there on are
@@ -104,12 +114,21 @@ static inline const char *cpu_weight_at(const k_weight *w, int row, int rows, in
     return (const char *)m->data + (size_t)row * *ld + (size_t)(col / 32) * *step;
 }
 
+typedef struct cpu_kind cpu_kind;           /* product_kind.h */
+typedef struct cpu_back_kind cpu_back_kind; /* likewise */
+
+/* What this processor has for operands in float32, or for rounded ones, forward and for n rows backward;
+ * NULL: nothing, or nothing that is faster than oneDNN. */
+const cpu_kind *cpu_kind_of(bool rounded);
+const cpu_back_kind *cpu_back_kind_of(bool rounded, const k_weight *w, int n);
+
 /* y[n][w.rows] = scale·x Wᵀ + bias. */
-void cpu_wide_product(float *y, const float *x, int n, const k_weight *w, float scale, bool rounded);
+void cpu_wide_product(float *y, const float *x, int n, const k_weight *w, float scale, const cpu_kind *kind);
 
 /* dx[n][w.cols] = dy W over rows [first, first+rows) of W, added to dx unless first is 0; rows of dy are ldy
- * apart. Of rounded operands only. */
-void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows);
+ * apart. */
+void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows,
+                   const cpu_back_kind *kind);
 
 #ifdef CPU_X86
 /* Reading a weight takes about as long as multiplying it by 16 tokens. */

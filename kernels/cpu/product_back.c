@@ -1,23 +1,19 @@
-/* product_back.c - dx = dy W from operands rounded to bfloat16, on wide vectors.
+/* product_back.c - dx = dy W on wide vectors, cut into pieces for caches and threads.
  *
- * The sum runs over rows of W, so a unit (product.h) is a pair of rows, interleaved: a vector holds 16
- * columns of both, and a token's unit of dy is broadcast over it. A backward has few rows of dx and reads all
- * weights, so what counts is how memory is read. A packed weight (packed.c) is read straight ahead, a block
- * of rows of 32 columns after the other. Of others a block of rows is walked through from left to right,
- * which are as many streams as a processor follows, and interleaved on the way. The sums of all tokens stay
- * in the second-level cache meanwhile. Rows are cut into slices for the threads where columns are too few,
- * and the slices' sums are added in order.
- *
- * In float32 oneDNN's product of this shape is the faster one (docs/performance.md). */
-#include "kernels/cpu/product.h"
+ * The sum runs over rows of W; they are taken in pairs, interleaved (product.h), or one by one as float32: a
+ * vector holds some columns, and a token's element of dy is broadcast over it (product_kind.h). A backward
+ * has few rows of dx and reads all weights, so what counts is how memory is read. A packed weight (packed.c)
+ * is read straight ahead, a block of rows of 32 columns after the other. Of others a block of rows is walked
+ * through from left to right, which are as many streams as a processor follows, and interleaved or widened on
+ * the way. The sums of all tokens stay in the second-level cache meanwhile. Rows are cut into slices for the
+ * threads where columns are too few, and the slices' sums are added in order. */
+#include "kernels/cpu/product_kind.h"
 
 #ifdef CPU_X86
-#include <immintrin.h>
 #include <stdatomic.h>
 
 enum {
-    GROUP = CPU_GROUP,    /* columns that are multiplied at once, */
-    TOKENS = 12,          /* by so many tokens, */
+    GROUP = CPU_GROUP,    /* columns that are multiplied at once */
     FEW_ROWS = 16,        /* over a block of so many rows of W: the fewer, the fewer streams of memory, */
     MANY_ROWS = 128,      /* the more, the less often sums are loaded, */
     FEW = 32,             /* which counts beyond so many tokens */
@@ -25,6 +21,7 @@ enum {
     AHEAD = 128,          /* columns that memory is asked for before they are wanted */
     SUM_FLOATS = 1 << 15, /* of a tile, or where that is less, */
     MOST_COLS = 8192,     /* columns of it, */
+    WIDENED_COLS = 2048,  /* of one that is widened, */
     PACKED_COLS = 512,    /* and of a packed weight's, */
     LEAST_COLS = 64,      /* which is made narrower to have so many */
     TASKS = 8,
@@ -32,8 +29,9 @@ enum {
 };
 
 typedef struct job {
+    const cpu_back_kind *kind;
     float *sums;        /* [slices][groups][n][32] */
-    const uint32_t *dy; /* panels of up to 12 tokens [units][tokens], one behind the other */
+    const uint32_t *dy; /* panels of some tokens [units][tokens], one behind the other */
     int n, units;
     const k_weight *w;
     bool packed;
@@ -49,93 +47,25 @@ static int least(int a, int b) {
     return a < b ? a : b;
 }
 
-/* ---- up to 12 tokens times 32 columns ---- */
-
-typedef struct sums {
-    float *out;         /* [tokens][32] */
-    const uint32_t *dy; /* [units][tokens] */
-    const uint32_t *w;  /* [units][32] */
-    int units;
-    bool add;
-    const char *next;  /* memory that is wanted next, asked for meanwhile; NULL: none */
-    size_t step, half; /* two lines for each unit */
-} sums;
-
-/* One such function for every number of tokens. */
-CPU_TARGET_BF16 static inline __attribute__((always_inline)) void multiply(const sums *s, int tokens) {
-    __m512 c[2 * TOKENS]; /* in registers, as long as every loop over it is unrolled */
-    const uint32_t *w = s->w, *dy = s->dy;
-    const char *next = s->next;
-    size_t step = s->step, half = s->half;
-    float *out = s->out;
-    bool add = s->add;
-#pragma GCC unroll 24
-    for (int i = 0; i < 2 * tokens; i++) c[i] = _mm512_setzero_ps();
-    for (int p = 0; p < s->units; p++, dy += tokens) {
-        if (next) {
-            __builtin_prefetch(next, 0, 2);
-            __builtin_prefetch(next + half, 0, 2);
-            next += step;
-        }
-        __m512bh w0 = (__m512bh)_mm512_loadu_si512(w + p * GROUP);
-        __m512bh w1 = (__m512bh)_mm512_loadu_si512(w + p * GROUP + 16);
-#pragma GCC unroll 12
-        for (int i = 0; i < tokens; i++) {
-            __m512bh a = (__m512bh)_mm512_set1_epi32((int)dy[i]);
-            c[2 * i] = _mm512_dpbf16_ps(c[2 * i], a, w0);
-            c[2 * i + 1] = _mm512_dpbf16_ps(c[2 * i + 1], a, w1);
-        }
-    }
-#pragma GCC unroll 24
-    for (int i = 0; i < 2 * tokens; i++) {
-        __m512 before = add ? _mm512_loadu_ps(out + 16 * i) : _mm512_setzero_ps();
-        _mm512_storeu_ps(out + 16 * i, _mm512_add_ps(before, c[i]));
-    }
-}
-
-#define OF_TOKENS(n)                                                                                         \
-    CPU_TARGET_BF16 static void multiply_##n(const sums *s) {                                                \
-        multiply(s, n);                                                                                      \
-    }
-OF_TOKENS(1)
-OF_TOKENS(2)
-OF_TOKENS(3)
-OF_TOKENS(4)
-OF_TOKENS(5)
-OF_TOKENS(6)
-OF_TOKENS(7)
-OF_TOKENS(8)
-OF_TOKENS(9)
-OF_TOKENS(10)
-OF_TOKENS(11)
-OF_TOKENS(12)
-
-static void multiply_tokens(const sums *s, int tokens) {
-    static void (*const of[TOKENS])(const sums *) = {multiply_1, multiply_2,  multiply_3,  multiply_4,
-                                                     multiply_5, multiply_6,  multiply_7,  multiply_8,
-                                                     multiply_9, multiply_10, multiply_11, multiply_12};
-    of[tokens - 1](s);
-}
-
 /* ---- a block ---- */
 
 /* All tokens, in shares of about equal size, times 32 columns of a block. */
-static void multiply_shares(const job *j, sums s, int row) {
-    int shares = (j->n + TOKENS - 1) / TOKENS;
+static void multiply_shares(const job *j, cpu_share s, int row) {
+    int shares = (j->n + j->kind->tokens - 1) / j->kind->tokens;
     float *out = s.out;
     for (int first = 0, left = shares, n; left > 0; first += n, left--) {
         n = (j->n - first + left - 1) / left;
         s.out = out + at(first, GROUP);
-        s.dy = j->dy + at(first, j->units) + at(row / 2, n);
-        multiply_tokens(&s, n);
+        s.dy = j->dy + at(first, j->units) + at(row / 2 * j->kind->units, n);
+        j->kind->multiply(&s, n);
         s.next = NULL;
     }
 }
 
 /* Sums of the block's first column are at `out`. */
-static void multiply_block(const job *j, const cpu_block *b, float *out, int row, int cols, bool add) {
+static void multiply_pairs(const job *j, const cpu_block *b, float *out, int row, int cols, bool add) {
     _Alignas(64) uint32_t units[MANY_ROWS / 2 * GROUP];
-    sums s = {.w = units, .units = b->rows / 2, .add = add, .step = 4 * b->ld, .half = 2 * b->ld};
+    cpu_share s = {.w = units, .pairs = b->rows / 2, .add = add, .step = 4 * b->ld, .half = 2 * b->ld};
     for (int g = 0; g < cols; g += GROUP) {
         int ahead = g + AHEAD;
         s.next = (const char *)(b->w + ahead);
@@ -148,7 +78,7 @@ static void multiply_block(const job *j, const cpu_block *b, float *out, int row
 
 /* The same where a weight is packed: rows [row, end). */
 static void multiply_packed(const job *j, float *out, int row, int end, int c, int cols, bool add) {
-    sums s = {.units = (end - row + 1) / 2, .add = add, .step = 128, .half = 64};
+    cpu_share s = {.pairs = (end - row + 1) / 2, .add = add, .step = 128, .half = 64};
     for (int g = 0; g < cols; g += GROUP) {
         bool last = g + GROUP >= cols;
         s.w = cpu_packed_at(j->w, j->first + row, c + g);
@@ -158,22 +88,47 @@ static void multiply_packed(const job *j, float *out, int row, int end, int c, i
     }
 }
 
+/* And where it has to be widened: a row of zeros comes after an odd one. */
+static void multiply_widened(const job *j, float *room, size_t ld, float *out, int row, int rows, int c,
+                             int cols, bool add) {
+    for (int i = 0; i < rows; i++) {
+        int r = j->first + row + i;
+        const k_matrix *m = cpu_find_part(j->w, &r);
+        cpu_widen_part(room + (size_t)i * ld, m, r, c, cols);
+        if (j->kind->rounded && m->dtype != K_BF16) cpu_round_floats(room + (size_t)i * ld, (size_t)cols);
+    }
+    if (rows % 2) memset(room + (size_t)rows * ld, 0, ld * sizeof *room);
+    for (int g = 0; g < cols; g += GROUP) {
+        cpu_share s = {
+            .floats = room + g, .ld = ld, .out = out + at(g, j->n), .pairs = (rows + 1) / 2, .add = add};
+        multiply_shares(j, s, row);
+    }
+}
+
+/* Rows [row, row+rows) that are not packed. `room` is for high+1 rows of bfloat16, or as many of float32. */
+static void multiply_block(const job *j, float *room, size_t ld, float *out, int row, int rows, int c,
+                           int cols, bool add) {
+    if (j->kind->units == 2) {
+        multiply_widened(j, room, ld, out, row, rows, c, cols, add);
+        return;
+    }
+    cpu_block b = cpu_block_at(j->w, (bf16 *)(void *)room, ld, j->first + row, rows, c, cols);
+    multiply_pairs(j, &b, out, row, cols, add);
+}
+
 /* A tile of columns over a slice of rows. */
 static void run(const job *j, int task) {
     int slice = task / j->tiles, c = task % j->tiles * j->wide, cols = least(j->cols - c, j->wide);
     int first = slice * j->each, end = least(first + j->each, j->rows);
     size_t ld = (size_t)j->wide + GROUP;
     float *out = j->sums + at(slice * j->groups, j->n * GROUP) + at(c, j->n);
-    bf16 *room =
-        j->packed ? NULL : (bf16 *)(void *)cpu_scratch(SLOT_TILE, (size_t)(j->high + 1) * ld / 2 + 1);
+    float *room = j->packed ? NULL : cpu_scratch(SLOT_TILE, (size_t)(j->high + 1) * ld);
     for (int row = first; row < end; row += j->high) {
         int rows = least(end - row, j->high);
-        if (j->packed) {
+        if (j->packed)
             multiply_packed(j, out, row, row + rows, c, cols, row > first);
-            continue;
-        }
-        cpu_block b = cpu_block_at(j->w, room, ld, j->first + row, rows, c, cols);
-        multiply_block(j, &b, out, row, cols, row > first);
+        else
+            multiply_block(j, room, ld, out, row, rows, c, cols, row > first);
     }
 }
 
@@ -194,7 +149,8 @@ static int tiles_of(const job *j) {
 /* Into tiles whose sums stay in the cache, and slices of whole blocks where that is too few tasks. */
 static void cut(job *j) {
     enum { BLOCKS = 256 }; /* columns of the largest block of a weight */
-    int fit = SUM_FLOATS / j->n / BLOCKS * BLOCKS, most = j->packed ? PACKED_COLS : MOST_COLS;
+    int fit = SUM_FLOATS / j->n / BLOCKS * BLOCKS;
+    int most = j->packed ? PACKED_COLS : j->kind->units == 2 ? WIDENED_COLS : MOST_COLS;
     j->groups = (j->cols + GROUP - 1) / GROUP;
     j->high = j->packed ? PACKED_ROWS : j->n <= FEW ? FEW_ROWS : MANY_ROWS;
     j->wide = fit < BLOCKS ? BLOCKS : least(fit, most);
@@ -209,15 +165,14 @@ static void cut(job *j) {
 }
 
 /* Slices of one group of a token's columns, and what was there where tiles of rows came before. */
-CPU_TARGET_BF16 static void add_group(const job *j, float *dx, const float *from, int cols) {
+CPU_CLONES static void add_group(const job *j, float *restrict dx, const float *from, int cols) {
     size_t apart = at(j->groups, j->n * GROUP);
-    for (int v = 0; v < GROUP; v += 16) {
-        __mmask16 m = cpu_lanes(cols - v);
-        __m512 s = j->first ? _mm512_maskz_loadu_ps(m, dx + v) : _mm512_setzero_ps();
-        for (int k = 0; k < j->slices; k++)
-            s = _mm512_add_ps(s, _mm512_loadu_ps(from + (size_t)k * apart + v));
-        _mm512_mask_storeu_ps(dx + v, m, s);
+    float s[GROUP] = {0};
+    for (int v = 0; v < cols && j->first; v++) s[v] = dx[v];
+    for (int k = 0; k < j->slices; k++, from += apart) {
+        for (int v = 0; v < GROUP; v++) s[v] += from[v];
     }
+    for (int v = 0; v < cols; v++) dx[v] = s[v];
 }
 
 static void add_slices(const job *j, float *dx) {
@@ -231,21 +186,28 @@ static void add_slices(const job *j, float *dx) {
 
 /* Panels of tokens; an odd last row gets a zero beside it. */
 static void pack_tokens(job *j, uint32_t *out, const float *dy, int ldy) {
-    int shares = (j->n + TOKENS - 1) / TOKENS, few = j->n / shares, more = j->n % shares;
+    const cpu_back_kind *k = j->kind;
+    int shares = (j->n + k->tokens - 1) / k->tokens, few = j->n / shares, more = j->n % shares;
     j->dy = out;
     PARALLEL_FOR(at(j->n, j->rows) >= PARALLEL_MIN)
     for (int s = 0; s < shares; s++) {
         int first = s * few + least(s, more), n = few + (s < more);
         cpu_rows_of t = {dy + at(first, ldy), ldy, n, j->rows};
         uint32_t *panel = out + at(first, j->units);
-        for (int row = 0; row < j->rows; row += 32) cpu_pack_pairs(panel + at(row / 2, n), n, &t, row, n);
+        for (int row = 0; row < j->rows; row += 32) k->pack(panel + at(row / 2 * k->units, n), &t, row);
     }
 }
 
-void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows) {
-    job j = {.n = n, .w = w, .first = first, .rows = rows, .cols = w->cols};
-    j.units = (rows + 1) / 2;
-    j.packed = w->device && first % 2 == 0 && (rows % 2 == 0 || first + rows == w->rows);
+/* Whether a range of rows can be read from a packed weight. */
+static bool reads_packed(const k_weight *w, int first, int rows) {
+    return w->device && first % 2 == 0 && (rows % 2 == 0 || first + rows == w->rows);
+}
+
+void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows,
+                   const cpu_back_kind *kind) {
+    job j = {.kind = kind, .n = n, .w = w, .first = first, .rows = rows, .cols = w->cols};
+    j.units = (rows + 1) / 2 * kind->units;
+    j.packed = reads_packed(w, first, rows);
     pack_tokens(&j, (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(n, j.units)), dy, ldy);
     cut(&j);
     j.sums = cpu_scratch(SLOT_SUMS, at(j.slices * j.groups, n * GROUP));

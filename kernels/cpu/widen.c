@@ -1,8 +1,7 @@
 /* widen.c - a row of a weight as float32, whatever it is stored as.
  *
  * Block formulas are those of docs/formats.md, run over whole blocks so that compilers vectorise them. */
-#include "kernels/blocks.h"
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/product.h"
 
 #include <assert.h>
 
@@ -165,6 +164,9 @@ void cpu_widen_part(float *out, const k_matrix *w, int row, int first, int n) {
     const byte *src = (const byte *)w->data + (size_t)row * k_row_bytes(w->dtype, w->cols);
     assert(w->cols % block == 0 && first % block == 0 && n % block == 0);
     src += k_row_bytes(w->dtype, first);
+#ifdef CPU_X86
+    if (cpu_widen_fast(out, w->dtype, src, (size_t)(n / block))) return;
+#endif
     if (w->dtype == K_F32)
         memcpy(out, src, (size_t)n * sizeof *out);
     else

@@ -149,7 +149,7 @@ static int measure(const shape *s, dnnl_engine_t engine) {
     w.x = mem_new(acts, sizeof *w.x), w.y = mem_new(acts, sizeof *w.y);
     if (!w.weights || !w.x || !w.y) return 1;
     fill(&w);
-    kernels *k = s->type == K_F32 ? kernels_cpu() : kernels_cpu_bf16();
+    kernels *k = s->type == K_F32 || !kernels_have_bf16() ? kernels_cpu() : kernels_cpu_bf16();
     double own = time_kernels(&w, k, true), widened = time_kernels(&w, kernels_cpu(), false), bf16 = 0;
     if (s->type == K_BF16) open_bf16(&w, engine);
     if (w.bf16) bf16 = time_bf16(&w), close_bf16(&w);

@@ -1,0 +1,18 @@
+/* product_kind.c - which inner loops this processor takes. */
+#include "kernels/cpu/product_kind.h"
+
+#ifdef CPU_X86
+const cpu_kind *cpu_kind_of(bool rounded) {
+    if (rounded && cpu_has_bf16()) return &cpu_pairs_512;
+    if (!rounded && cpu_has_512()) return &cpu_floats_512;
+    if (!cpu_has_256()) return NULL;
+    return rounded ? &cpu_rounded_256 : &cpu_floats_256;
+}
+
+const cpu_back_kind *cpu_back_kind_of(bool rounded, const k_weight *w, int n) {
+    enum { FEW = 32 }; /* rows that do not pay for oneDNN's bringing float32 into its order */
+    if (rounded && cpu_has_bf16()) return &cpu_back_pairs_512;
+    if (!cpu_has_256() || (w->part[0].dtype == K_F32 && !w->device && n > FEW)) return NULL;
+    return rounded ? &cpu_back_rounded_256 : &cpu_back_floats_256;
+}
+#endif
