@@ -71,28 +71,28 @@ static void attend_block(const k_attn *a, const k_span *span, int h, int first, 
     int width = (a->H + 2 * a->KV) * a->hd, n_k = span->n_k;
     head kv = head_of_span(a, span, h);
     float *s = cpu_scratch(SLOT_SCORES, at(n, n_k));
-    cpu_gemm(&(cpu_product){.tb = true,
-                            .m = n,
-                            .n = n_k,
-                            .k = a->hd,
-                            .alpha = 1.0f / sqrtf((float)a->hd),
-                            .a = cpu_const_floats(a->qkv) + at(first, width) + at(h, a->hd),
-                            .lda = width,
-                            .b = kv.k,
-                            .ldb = kv.ld,
-                            .c = s,
-                            .ldc = n_k});
+    cpu_gemm_small(&(cpu_product){.tb = true,
+                                  .m = n,
+                                  .n = n_k,
+                                  .k = a->hd,
+                                  .alpha = 1.0f / sqrtf((float)a->hd),
+                                  .a = cpu_const_floats(a->qkv) + at(first, width) + at(h, a->hd),
+                                  .lda = width,
+                                  .b = kv.k,
+                                  .ldb = kv.ld,
+                                  .c = s,
+                                  .ldc = n_k});
     for (int i = 0; i < n; i++) a->lse[at(first + i, a->H) + (size_t)h] = softmax_row(s + at(i, n_k), n_k);
-    cpu_gemm(&(cpu_product){.m = n,
-                            .n = a->hd,
-                            .k = n_k,
-                            .alpha = 1,
-                            .a = s,
-                            .lda = n_k,
-                            .b = kv.v,
-                            .ldb = kv.ld,
-                            .c = cpu_floats(a->o) + at(first, a->H * a->hd) + at(h, a->hd),
-                            .ldc = a->H * a->hd});
+    cpu_gemm_small(&(cpu_product){.m = n,
+                                  .n = a->hd,
+                                  .k = n_k,
+                                  .alpha = 1,
+                                  .a = s,
+                                  .lda = n_k,
+                                  .b = kv.v,
+                                  .ldb = kv.ld,
+                                  .c = cpu_floats(a->o) + at(first, a->H * a->hd) + at(h, a->hd),
+                                  .ldc = a->H * a->hd});
 }
 
 static size_t score_count(const k_attn *a) {

@@ -56,17 +56,17 @@ CPU_CLONES static void gradient_row(float *restrict ds, const float *restrict p,
 static void probabilities(const block *b) {
     const k_attn_back *a = b->a;
     gather_queries(b);
-    cpu_gemm(&(cpu_product){.tb = true,
-                            .m = b->n,
-                            .n = a->n_k,
-                            .k = a->hd,
-                            .alpha = 1.0f / sqrtf((float)a->hd),
-                            .a = b->q,
-                            .lda = a->hd,
-                            .b = b->keys + b->k_at,
-                            .ldb = b->row_width,
-                            .c = b->p,
-                            .ldc = a->n_k});
+    cpu_gemm_small(&(cpu_product){.tb = true,
+                                  .m = b->n,
+                                  .n = a->n_k,
+                                  .k = a->hd,
+                                  .alpha = 1.0f / sqrtf((float)a->hd),
+                                  .a = b->q,
+                                  .lda = a->hd,
+                                  .b = b->keys + b->k_at,
+                                  .ldb = b->row_width,
+                                  .c = b->p,
+                                  .ldc = a->n_k});
     for (int i = 0; i < b->n; i++) {
         float lse = a->lse[at(row_of(b, i), a->H) + (size_t)b->h];
         probability_row(b->p + at(i, a->n_k), a->n_k, lse);
@@ -76,17 +76,17 @@ static void probabilities(const block *b) {
 /* ds = dS of the block for output gradients `dout` (of this head, a row out_width apart). */
 static void score_gradients(const block *b, const float *dout) {
     const k_attn_back *a = b->a;
-    cpu_gemm(&(cpu_product){.tb = true,
-                            .m = b->n,
-                            .n = a->n_k,
-                            .k = a->hd,
-                            .alpha = 1,
-                            .a = dout,
-                            .lda = b->out_width,
-                            .b = b->keys + b->v_at,
-                            .ldb = b->row_width,
-                            .c = b->ds,
-                            .ldc = a->n_k});
+    cpu_gemm_small(&(cpu_product){.tb = true,
+                                  .m = b->n,
+                                  .n = a->n_k,
+                                  .k = a->hd,
+                                  .alpha = 1,
+                                  .a = dout,
+                                  .lda = b->out_width,
+                                  .b = b->keys + b->v_at,
+                                  .ldb = b->row_width,
+                                  .c = b->ds,
+                                  .ldc = a->n_k});
     for (int i = 0; i < b->n; i++) {
         const float *o = cpu_const_floats(a->o) + at(row_of(b, i), b->out_width) + at(b->h, a->hd);
         float delta = (float)dot(dout + at(i, b->out_width), o, a->hd);
@@ -102,18 +102,18 @@ static void columns_times(const block *b, const float *m, const float *rows, int
         const float *from = m + at(i, a->n_k);
         for (int j = 0; j < a->n; j++) cols[j] = from[a->rows[j] - a->k0];
     }
-    cpu_gemm(&(cpu_product){.ta = true,
-                            .m = a->n,
-                            .n = a->hd,
-                            .k = b->n,
-                            .alpha = 1,
-                            .a = b->cols,
-                            .lda = a->n,
-                            .b = rows,
-                            .ldb = ld,
-                            .beta = b->fresh ? 0.0f : 1.0f,
-                            .c = out,
-                            .ldc = b->row_width});
+    cpu_gemm_small(&(cpu_product){.ta = true,
+                                  .m = a->n,
+                                  .n = a->hd,
+                                  .k = b->n,
+                                  .alpha = 1,
+                                  .a = b->cols,
+                                  .lda = a->n,
+                                  .b = rows,
+                                  .ldb = ld,
+                                  .beta = b->fresh ? 0.0f : 1.0f,
+                                  .c = out,
+                                  .ldc = b->row_width});
 }
 
 /* The same for the diagonal alone. */
@@ -138,16 +138,16 @@ static void back_seed(const block *b, int seed) {
     size_t row = at(seed, a->n) + (size_t)b->first;
     const float *dout = cpu_const_floats(a->do_) + row * (size_t)b->out_width + at(b->h, a->hd);
     score_gradients(b, dout);
-    cpu_gemm(&(cpu_product){.m = b->n,
-                            .n = a->hd,
-                            .k = a->n_k,
-                            .alpha = 1,
-                            .a = b->ds,
-                            .lda = a->n_k,
-                            .b = b->keys + b->k_at,
-                            .ldb = b->row_width,
-                            .c = out + at(b->first, b->row_width) + at(b->h, a->hd),
-                            .ldc = b->row_width});
+    cpu_gemm_small(&(cpu_product){.m = b->n,
+                                  .n = a->hd,
+                                  .k = a->n_k,
+                                  .alpha = 1,
+                                  .a = b->ds,
+                                  .lda = a->n_k,
+                                  .b = b->keys + b->k_at,
+                                  .ldb = b->row_width,
+                                  .c = out + at(b->first, b->row_width) + at(b->h, a->hd),
+                                  .ldc = b->row_width});
     void (*keys)(const block *, const float *, const float *, int, float *) =
         a->local ? diagonal_times : columns_times;
     keys(b, b->ds, b->q, a->hd, out + b->k_at);

@@ -6,7 +6,7 @@
  *
  * Loops over rows run in parallel when there is enough to do; every row is computed by one
  * thread in a fixed order, so results depend on the number of threads only through the
- * blocking of the product library. Products of any kind go through cpu_gemm().
+ * blocking of the product library.
  */
 #ifndef TABES_KERNELS_CPU_H
 #define TABES_KERNELS_CPU_H
@@ -53,6 +53,7 @@ typedef enum cpu_slot {
     SLOT_ROW,    /* one row of a norm */
     SLOT_ACTS,   /* packed or rounded activations of a product */
     SLOT_SUMS,   /* sums of a product that are not in their place yet */
+    SLOT_PANEL,  /* columns of a small product's second matrix */
     N_SLOTS
 } cpu_slot;
 
@@ -74,6 +75,10 @@ typedef struct cpu_product {
     int ldc;
 } cpu_product;
 void cpu_gemm(const cpu_product *p);
+
+/* The same in the calling thread, for matrices as attention has them. Where there are vectors for it every
+ * element of c is summed over k in order, so it does not depend on m and n. */
+void cpu_gemm_small(const cpu_product *p);
 
 /* dx[n][w.cols] = dy W over rows [first, first+rows) of W, added to dx unless first is 0; rows of dy are ldy
  * apart. As k's products are: from operands rounded to bfloat16, or in float32. */

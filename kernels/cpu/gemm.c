@@ -1,5 +1,5 @@
-/* gemm.c - the one product everything uses: oneDNN's sgemm (row-major). */
-#include "kernels/cpu/cpu.h"
+/* gemm.c - float32 products (row-major): oneDNN's, and for small matrices in one thread our own. */
+#include "kernels/cpu/product.h"
 
 #include <assert.h>
 #include <oneapi/dnnl/dnnl.h>
@@ -27,4 +27,16 @@ void cpu_gemm(const cpu_product *p) {
                                   p->lda, p->b, p->ldb, p->beta, p->c, p->ldc);
     assert(rc == dnnl_success);
     (void)rc;
+}
+
+void cpu_gemm_small(const cpu_product *p) {
+    if (p->m <= 0 || p->n <= 0) return;
+    assert(p->k > 0);
+#ifdef CPU_X86
+    if (cpu_has_256()) {
+        (cpu_has_512() ? cpu_gemm_512 : cpu_gemm_256)(p);
+        return;
+    }
+#endif
+    cpu_gemm(p);
 }

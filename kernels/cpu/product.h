@@ -131,6 +131,9 @@ void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w
                    const cpu_back_kind *kind);
 
 #ifdef CPU_X86
+void cpu_gemm_256(const cpu_product *p);
+void cpu_gemm_512(const cpu_product *p);
+
 /* Reading a weight takes about as long as multiplying it by 16 tokens. */
 static inline bool cpu_worth_threads(int n, int rows, int cols) {
     return ((double)n + 16) * rows * cols >= PARALLEL_MIN_MADDS;

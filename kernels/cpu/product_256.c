@@ -8,6 +8,8 @@
 #ifdef CPU_X86
 #include <immintrin.h>
 
+#include "kernels/cpu/transpose_256.h"
+
 enum {
     LANES = 8,
     SUB = 6,
@@ -18,36 +20,12 @@ enum {
     LOW_ROWS = 24 /* whole SUBs and LANES */
 };
 
-/* A mask of the first n of 8 lanes; n may be any. */
-CPU_TARGET_256 static inline __m256i first_lanes(int n) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
-}
-
-/* Row i's element j becomes row j's element i: pairs of rows by elements, then by twos, then halves. */
-CPU_TARGET_256 static inline __attribute__((always_inline)) void transpose(__m256 r[LANES]) {
-    __m256 a[LANES], b[LANES];
-    for (int i = 0; i < LANES; i += 2) {
-        a[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        a[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < LANES; i += 4) {
-        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
-        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
-        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
-        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
-    }
-    for (int i = 0; i < LANES / 2; i++) {
-        r[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
-        r[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
-    }
-}
-
 CPU_TARGET_256 static void pack_floats(uint32_t *out, int ld, const float *x, int tokens, int cols, int c) {
-    __m256i m = first_lanes(cols - c);
+    __m256i m = cpu_first_8(cols - c);
     __m256 r[LANES];
     for (int t = 0; t < LANES; t++)
         r[t] = t < tokens ? _mm256_maskload_ps(x + at(t, cols) + c, m) : _mm256_setzero_ps();
-    transpose(r);
+    cpu_transpose_8(r);
     for (int p = 0; p < LANES && c + p < cols; p++)
         _mm256_storeu_ps((float *)(void *)(out + at(p, ld)), r[p]);
 }
@@ -108,7 +86,7 @@ CPU_TARGET_256 static inline __attribute__((always_inline)) void
 add_columns(__m256 c[FEW], const float *w, const float *x, int n, int tokens) {
     __m256 r[LANES];
     for (int i = 0; i < LANES; i++) r[i] = _mm256_loadu_ps(w + i * STRIDE);
-    transpose(r);
+    cpu_transpose_8(r);
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++) {
 #pragma GCC unroll 4
@@ -158,12 +136,12 @@ static void multiply_few(float *sum, const uint32_t *w, const uint32_t *x, int u
 }
 
 CPU_TARGET_256 static void store(const float *sum, int ld, const cpu_store *to) {
-    __m256i mask = first_lanes(to->rows);
+    __m256i mask = cpu_first_8(to->rows);
     __m256 scale = _mm256_set1_ps(to->scale);
     __m256 bias = to->bias ? _mm256_maskload_ps(to->bias + to->row, mask) : _mm256_setzero_ps();
     __m256 r[LANES];
     for (int i = 0; i < LANES; i++) r[i] = _mm256_loadu_ps(sum + at(i, ld));
-    transpose(r);
+    cpu_transpose_8(r);
     for (int t = 0; t < LANES && t < to->tokens; t++) {
         float *y = to->y + at(t, to->ld) + to->row;
         __m256 v = _mm256_add_ps(_mm256_mul_ps(r[t], scale), bias);
