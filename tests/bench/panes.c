@@ -16,10 +16,11 @@
 #include "engine/engine.h"
 #include "engine/shared_pass.h"
 
-enum { MOST = 4096, STEPS = 25, REPEATS = 3 };
+enum { MOST = 4096, STEPS = 25, REPEATS = 3, SECONDS = 20 }; /* as many steps as fit, at least three */
 
 typedef struct bench {
     denoiser *d;
+    double begin;
     int32_t start[MOST];
     int n, n_masks;
     double apart[STEPS * REPEATS], together[STEPS * REPEATS];
@@ -40,6 +41,11 @@ static int by_value(const void *a, const void *b) {
 static double median(double *v, int n) {
     qsort(v, (size_t)n, sizeof *v, by_value);
     return v[n / 2];
+}
+
+/* More of what was begun? */
+static bool goes_on(const bench *b) {
+    return b->n_times < STEPS * REPEATS && (b->n_times < 3 || clock_now() - b->begin < SECONDS);
 }
 
 static void report(bench *b, const char *what, const char *note) {
@@ -84,7 +90,8 @@ static void forwards(bench *b) {
     static int32_t tokens[2][MOST];
     static row_ref rows[2 * MOST];
     pass *alone = pass_new(), *both = pass_new();
-    for (int i = -1; i < STEPS * REPEATS; i++) { /* the first time is not counted */
+    b->begin = clock_now();
+    for (int i = -1; goes_on(b); i++) { /* the first time is not counted */
         int step = i < 0 ? 0 : i % STEPS, n0 = at_step(b, 0, step, tokens[0], rows);
         int n1 = at_step(b, 1, step, tokens[1], rows + n0);
         sequence s[2] = {{tokens[0], b->n}, {tokens[1], b->n}};
@@ -135,9 +142,10 @@ static double time_step(panes *p, bool prepared) {
 
 static void steps(bench *b) {
     int64_t batches = 0;
-    for (int k = 0; k < REPEATS; k++) {
+    b->begin = clock_now();
+    while (goes_on(b)) {
         panes apart = open_panes(b), together = open_panes(b);
-        for (int i = 0; i < STEPS; i++) {
+        for (int i = 0; i < STEPS && goes_on(b); i++) {
             b->apart[b->n_times] = time_step(&apart, false);
             b->together[b->n_times++] = time_step(&together, true);
         }
@@ -146,7 +154,7 @@ static void steps(bench *b) {
         shared_pass_free(apart.shared), shared_pass_free(together.shared);
     }
     char note[64];
-    snprintf(note, sizeof note, "   (%lld of %d steps together)", (long long)batches, STEPS * REPEATS);
+    snprintf(note, sizeof note, "   (%lld of %d steps together)", (long long)batches, b->n_times);
     report(b, "steps", note);
 }
 
