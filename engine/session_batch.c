@@ -29,6 +29,13 @@ static bool same_prompt(const session *a, const session *b) {
            !memcmp(a->start, b->start, (size_t)a->n * sizeof *a->start);
 }
 
+/* A batch's pass is held beside the last one of a single session, which is all that a model of many layers
+ * was said to need (denoiser_needs), and its products gain nothing from still more rows. */
+static bool fits(const session *s, int n_sequences) {
+    const size_t most = (size_t)1 << 30;
+    return denoiser_needs(s->d, n_sequences * s->n).pass <= most;
+}
+
 void sessions_prepare(session *const *s, int n) {
     sequence seqs[SHARED_PASS_MOST];
     forward_req q[SHARED_PASS_MOST];
@@ -41,5 +48,6 @@ void sessions_prepare(session *const *s, int n) {
         n_asked++;
     }
     err ignored = {0};
-    if (n_asked < 2 || shared_pass_batch(first->o.shared, first->d, q, n_asked, &ignored)) return;
+    if (n_asked < 2 || !fits(first, n_asked)) return;
+    if (shared_pass_batch(first->o.shared, first->d, q, n_asked, &ignored)) return; /* nothing is prepared */
 }
