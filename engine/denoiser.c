@@ -51,6 +51,10 @@ int denoiser_emit(const denoiser *d, int pos) {
     return d->info.shifted && pos > 0 ? pos - 1 : pos;
 }
 
+bool denoiser_batches(const denoiser *d, const sequence *a, const sequence *b) {
+    return d->k->host && (!d->ops->batches || d->ops->batches(d, a, b));
+}
+
 void denoiser_embedding(const denoiser *d, int32_t token, float *out) {
     d->ops->embedding(d, token, out);
 }
@@ -67,6 +71,10 @@ static void free_saved(pass *p) {
 
 void pass_free(pass *p) {
     if (!p) return;
+    if (p->whole) { /* a view owns nothing */
+        free(p);
+        return;
+    }
     free_saved(p);
     if (p->owner && !p->host) {
         free(p->host_stats);
@@ -90,7 +98,7 @@ int pass_n_rows(const pass *p) {
 
 row_ref pass_row(const pass *p, int row) {
     assert(row >= 0 && row < p->n_rows);
-    return p->rows[row];
+    return (row_ref){p->rows[row].seq - p->first_seq, p->rows[row].pos};
 }
 
 const k_row_stats *pass_stats(const pass *p, int row) {
@@ -221,7 +229,7 @@ static int reserve_device(pass *p, kernels *k, size_t n, size_t logits, err *e) 
 
 static int reserve_pass(const denoiser *d, const forward_req *q, pass *p, err *e) {
     size_t n = (size_t)q->n_rows + 1, bytes;
-    assert(d && (!p->owner || p->host == d->k->host)); /* a pass stays on one kind of device */
+    assert(d && !p->whole && (!p->owner || p->host == d->k->host)); /* a pass stays on one kind of device */
     if (p->owner != d) free_saved(p);
     p->owner = d;
     p->host = d->k->host;
@@ -291,7 +299,7 @@ int denoiser_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
 int pass_guide(pass *p, double s, err *e) {
     const denoiser *d = p->owner;
     kernels *k = d->k;
-    if (p->n_seqs != 2 || p->n_rows % 2 || p->n_unique % 2)
+    if (p->whole || p->n_seqs != 2 || p->n_rows % 2 || p->n_unique % 2)
         return err_set(e, ERR_BAD_ARGUMENT, "guidance needs two sequences with the same rows");
     p->n_rows /= 2, p->n_unique /= 2, p->n_seqs = 1;
     p->kept = false; /* its gradients would be those of other logits */
@@ -308,27 +316,36 @@ static int check_kept(const denoiser *d, const pass *p, err *e) {
     return err_set(e, ERR_BAD_ARGUMENT, "the pass was not kept by this denoiser");
 }
 
+/* A sequence of the pass, as the implementation counts them. */
+static int find_seq(const pass *p, int *seq, err *e) {
+    int n = p->whole ? 1 : p->n_seqs;
+    if (*seq < 0 || *seq >= n) return err_set(e, ERR_BAD_ARGUMENT, "sequence %d of a pass of %d", *seq, n);
+    *seq += p->first_seq;
+    return 0;
+}
+
 int denoiser_backward(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *counts,
                       err *e) {
     if (!d->ops->backward) return err_set(e, ERR_UNSUPPORTED, "%s has no backward pass", d->info.arch);
+    backward_req inside = *q;
     int rc = check_kept(d, p, e);
-    return rc ? rc : d->ops->backward(d, p, q, grads, counts, e);
+    if (!rc) rc = find_seq(p, &inside.seq, e);
+    return rc ? rc : d->ops->backward(d, p, &inside, grads, counts, e);
 }
 
 int denoiser_restricted(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e) {
     if (!d->ops->restricted)
         return err_set(e, ERR_UNSUPPORTED, "%s has no row-restricted lookahead", d->info.arch);
+    restricted_req inside = *q;
     int rc = check_kept(d, p, e);
-    return rc ? rc : d->ops->restricted(d, p, q, entropies, e);
+    if (!rc) rc = find_seq(p, &inside.seq, e);
+    return rc ? rc : d->ops->restricted(d, p, &inside, entropies, e);
 }
 
 static int check_attention(const denoiser *d, const pass *p, int seq, int pos, int layer, err *e) {
     if (layer < 0 || layer >= d->info.n_layers) {
         return err_set(e, ERR_BAD_ARGUMENT, "layer %d of a model of %d (0 is the first)", layer,
                        d->info.n_layers);
-    }
-    if (seq < 0 || seq >= p->n_seqs) {
-        return err_set(e, ERR_BAD_ARGUMENT, "sequence %d of a pass of %d", seq, p->n_seqs);
     }
     if (pos < 0 || pos >= p->lengths[seq]) {
         return err_set(e, ERR_BAD_ARGUMENT, "position %d of a sequence of %d tokens", pos, p->lengths[seq]);
@@ -339,6 +356,7 @@ static int check_attention(const denoiser *d, const pass *p, int seq, int pos, i
 int denoiser_attention(denoiser *d, const pass *p, int seq, int pos, int layer, float *out, err *e) {
     if (!d->ops->attention) return err_set(e, ERR_UNSUPPORTED, "%s has no attention to show", d->info.arch);
     int rc = check_kept(d, p, e);
+    if (!rc) rc = find_seq(p, &seq, e);
     if (!rc) rc = check_attention(d, p, seq, pos, layer, e);
     return rc ? rc : d->ops->attention(d, p, seq, pos, layer, out, e);
 }

@@ -194,6 +194,11 @@ void denoiser_embedding(const denoiser *d, int32_t token, float *out);
  * row. Counts n_seqs forwards. */
 int denoiser_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
 
+/* Whether sequences a and b may be in one forward, and each then gets the very bits that it gets by itself:
+ * logits and statistics where the rows of both are asked for, and what backward, restricted and attention
+ * make of a kept pass. False wherever it is not known. */
+bool denoiser_batches(const denoiser *d, const sequence *a, const sequence *b);
+
 /* grads: [n_seeds][n_wrt][d_model]. `counts` is added to (kernels' own row counts). */
 int denoiser_backward(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *counts,
                       err *e) MUST_CHECK;
@@ -219,6 +224,11 @@ int pass_guide(pass *p, double s, err *e) MUST_CHECK;
 
 pass *pass_new(void);
 void pass_free(pass *p);
+/* Makes `view`, from pass_new and never run, sequence `seq` of a pass as a pass of that sequence alone: it
+ * reads the rows, logits and kept activations of the whole, whose rows of one sequence stand together and
+ * which lies in host memory. Good until the whole is run again or freed, and for everything but `over` and
+ * pass_guide; never run, and only made a view again or freed. */
+void pass_view(pass *view, const pass *whole, int seq);
 int pass_n_rows(const pass *p);
 row_ref pass_row(const pass *p, int row);
 const k_row_stats *pass_stats(const pass *p, int row);

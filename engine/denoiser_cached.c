@@ -32,7 +32,7 @@ static int check_rows(const forward_req *q, err *e) {
 int cached_check(const denoiser *d, const forward_req *q, const pass *p, err *e) {
     const pass *over = q->over;
     if (!d->ops->cached) return err_set(e, ERR_UNSUPPORTED, "%s keeps no keys and values", d->info.arch);
-    if (over == p || over->owner != d || !over->kept)
+    if (over == p || over->owner != d || !over->kept || over->whole)
         return err_set(e, ERR_BAD_ARGUMENT, "the pass was not kept by this denoiser");
     if (q->keep || q->n_inject)
         return err_set(e, ERR_BAD_ARGUMENT, "a cached pass is not kept and takes no embeddings");

@@ -29,6 +29,8 @@ typedef struct denoiser_ops {
     void (*embedding)(const denoiser *d, int32_t token, float *out);
     int (*soft_write)(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e);
     denoiser_room (*needs)(const denoiser *d, int rows); /* may be NULL */
+    /* See denoiser_batches; NULL: a row's numbers depend on its own sequence alone. */
+    bool (*batches)(const denoiser *d, const sequence *a, const sequence *b);
     /* Where in the network a weight of this denoiser is; may be NULL. */
     weight_part (*part)(const denoiser *d, const k_weight *w);
     int (*fork)(denoiser **out, denoiser *d, err *e);
@@ -69,6 +71,10 @@ struct pass {
     bool kept;
     void *saved; /* the implementation's; freed by ops->free_saved */
     void (*free_saved)(void *);
+    /* Of a view (pass_view.c): the pass whose arrays these are, and which of its sequences the only one here
+     * is. rows[].seq and n_seqs are those of the whole. */
+    const pass *whole;
+    int first_seq;
 };
 
 /* Can this request be computed over its kept pass? (denoiser_cached.c) */

@@ -23,6 +23,7 @@
 #include "engine/record.h"
 #include "engine/score.h"
 #include "engine/session.h"
+#include "engine/session_batch.h"
 #include "engine/shared_pass.h"
 #include "engine/tokenizer.h"
 #include "engine/trajectory.h"

@@ -218,9 +218,13 @@ static void find_masks(session *s, const block *at) {
     }
 }
 
-int session_forward(session *s, pass *p, kept_rows kept, err *e) {
+int session_asks(const session *s) {
+    return s->n_masked + (s->policy->reads_clean ? s->n_clean : 0);
+}
+
+int session_forward(session *s, decision *dec, pass *p, kept_rows kept, err *e) {
     double guidance = param_real(&s->params, "cfg");
-    int n_rows = s->n_masked + (s->policy->reads_clean ? s->n_clean : 0), n_seqs = guidance > 0 ? 2 : 1;
+    int n_rows = session_asks(s), n_seqs = guidance > 0 ? 2 : 1, rc;
     for (int i = 0; i < s->n; i++)
         s->bare[i] = s->start[i] == s->info->mask_id ? s->tokens[i] : s->info->mask_id;
     for (int i = 0; i < n_rows && n_seqs == 2; i++) s->rows[n_rows + i] = (row_ref){1, s->rows[i].pos};
@@ -229,9 +233,14 @@ int session_forward(session *s, pass *p, kept_rows kept, err *e) {
     q.keep = kept != KEPT_NONE, q.keep_asked = kept == KEPT_ASKED;
     q.cancel = s->o.cancel;
     s->pass_ms = 0;
-    if (s->o.shared && p == s->p) return shared_pass_run(s->o.shared, s->d, &q, guidance, &s->pass_ms, e);
-    int rc = denoiser_forward(s->d, &q, p, e);
-    return rc || n_seqs == 1 ? rc : pass_guide(p, guidance, e);
+    if (s->o.shared && p == s->p) {
+        rc = shared_pass_run(s->o.shared, s->d, &q, guidance, &p, &s->pass_ms, e);
+    } else {
+        rc = denoiser_forward(s->d, &q, p, e);
+        if (!rc && n_seqs == 2) rc = pass_guide(p, guidance, e);
+    }
+    dec->state.p = dec->proposer.p = p;
+    return rc;
 }
 
 int session_no_memory(const session *s, err *e) {
@@ -365,7 +374,7 @@ static int recall_step(session *s, int back, err *e) {
     s->decoded -= back + 1;
     session_decide(s, r, &dec);
     int rc = policy_approximates(&s->params) ? cache_recall(s, &dec, back, e)
-                                             : session_forward(s, s->p, KEPT_NONE, e);
+                                             : session_forward(s, &dec, s->p, KEPT_NONE, e);
     if (!rc) rc = s->policy->recall(&dec, e);
     s->decoded += back + 1;
     s->tokens = now;
@@ -373,20 +382,23 @@ static int recall_step(session *s, int back, err *e) {
     return rc;
 }
 
+int session_lost(const session *s) {
+    int n = s->policy->recall && !s->memory.data ? s->policy->looks_back(&s->params) : 0;
+    return n < s->n_past ? n : s->n_past;
+}
+
 /* A policy that remembers, and has lost it by a jump, goes through the last steps again; that is not billed.
  */
 static int recall(session *s, decision *dec, err *e) {
-    int rc = 0, n = s->policy->recall ? s->policy->looks_back(&s->params) : 0;
-    if (s->memory.data) n = 0;
-    for (int back = (n < s->n_past ? n : s->n_past) - 1; back >= 0 && !rc; back--)
-        rc = recall_step(s, back, e);
+    int rc = 0, n = session_lost(s);
+    for (int back = n - 1; back >= 0 && !rc; back--) rc = recall_step(s, back, e);
     if (!rc && n) session_decide(s, dec->rec, dec); /* the scratch is this step's again */
     return rc;
 }
 
 static int know(session *s, decision *dec, kept_rows kept, bool exact, err *e) {
     int rc = recall(s, dec, e);
-    if (!rc) rc = exact ? session_forward(s, s->p, kept, e) : cache_forward(s, dec, e);
+    if (!rc) rc = exact ? session_forward(s, dec, s->p, kept, e) : cache_forward(s, dec, e);
     if (!rc && proposer_reads_logits(&dec->proposer)) rc = pass_read(dec->state.p, NULL, 0, e);
     if (!rc && param_bool(&s->params, "eos-last")) find_late(s, dec);
     return rc ? rc : record_known(s, dec->state.p, dec->rec, e);
@@ -399,7 +411,7 @@ int session_know(session *s, decision *dec, kept_rows kept, err *e) {
 /* ---- proposing ---- */
 
 /* Gradients of dense triples go through rows that are not asked for as well. */
-static kept_rows rows_to_keep(const session *s) {
+kept_rows session_keeps(const session *s) {
     const policy *p = s->policy;
     if (!s->o.observe_tis && !(p->keeps && p->keeps(&s->params))) return KEPT_NONE;
     bool dense = param_find(&s->params, "active") >= 0 && param_int(&s->params, "active") == ACTIVE_DENSE;
@@ -409,7 +421,7 @@ static kept_rows rows_to_keep(const session *s) {
 static int fill(session *s, step_record *r, decision *dec, err *e) {
     double begin = clock_now();
     bool exact = !policy_approximates(&s->params);
-    int rc = know(s, dec, rows_to_keep(s), exact, e);
+    int rc = know(s, dec, session_keeps(s), exact, e);
     if (!rc) rc = session_choose(s, dec, e);
     if (rc) return rc;
     r->nfe = (param_real(&s->params, "cfg") > 0 ? 2 : 1) + dec->cost.forwards;
@@ -430,13 +442,17 @@ static bool can_go_on(const session *s) {
     return false;
 }
 
+bool session_goes_on(const session *s, const decision *dec) {
+    return dec->budget || (session_puts_back(s) && can_go_on(s) && s->decoded < s->T);
+}
+
 int session_propose(session *s, const step_record **out, err *e) {
     *out = NULL;
     decision dec;
     step_record *r = record_new();
     if (!r) return session_no_memory(s, e);
     session_decide(s, r, &dec);
-    bool more = dec.budget || (session_puts_back(s) && can_go_on(s) && s->decoded < s->T);
+    bool more = session_goes_on(s, &dec);
     int rc = more ? fill(s, r, &dec, e) : 0;
     if (rc || !more) {
         record_unref(r);

@@ -123,16 +123,11 @@ void cache_seek(session *s, const session_state *to) {
 
 /* ---- passes ---- */
 
-static void use(decision *dec, pass *p) {
-    dec->state.p = p;
-    dec->proposer.p = p;
-}
-
 /* The full pass of the session's state. */
-static int compute_all(session *s, err *e) {
+static int compute_all(session *s, decision *dec, err *e) {
     session_cache *c = &s->cache;
     c->holds = false;
-    int rc = session_forward(s, c->kept, KEPT_ALL, e);
+    int rc = session_forward(s, dec, c->kept, KEPT_ALL, e);
     if (rc) return rc;
     memcpy(c->held, s->tokens, canvas_bytes(s));
     c->holds = true;
@@ -151,7 +146,7 @@ static int hold(session *s, decision *dec, int32_t *canvas, int made, err *e) {
     s->tokens = canvas;
     s->decoded = made;
     session_decide(s, r, &then);
-    int rc = compute_all(s, e);
+    int rc = compute_all(s, &then, e);
     s->tokens = now;
     s->decoded = at;
     record_unref(r);
@@ -195,13 +190,8 @@ static int compute_few(session *s, const int32_t *base, err *e) {
 
 /* The pass of the session's state when the full one was taken by decode step `made` at the canvas `base`. */
 static int forward_from(session *s, decision *dec, int32_t *base, int made, err *e) {
-    int rc;
-    if (made == s->decoded) {
-        rc = compute_all(s, e);
-        if (!rc) use(dec, s->cache.kept);
-        return rc;
-    }
-    rc = hold(s, dec, base, made, e);
+    if (made == s->decoded) return compute_all(s, dec, e);
+    int rc = hold(s, dec, base, made, e);
     return rc ? rc : compute_few(s, base, e);
 }
 

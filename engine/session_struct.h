@@ -45,7 +45,15 @@ int session_no_memory(const session *s, err *e);
 /* The block that the next step is in. */
 block session_block(const session *s);
 /* A pass of all rows into p: of the sequence and, guided, of the same with everything given masked. After
- * session_decide. */
-int session_forward(session *s, pass *p, kept_rows kept, err *e) MUST_CHECK;
+ * session_decide; dec's pass is then it, or in place of s->p one that sessions share. */
+int session_forward(session *s, decision *dec, pass *p, kept_rows kept, err *e) MUST_CHECK;
+
+/* After session_decide: rows that it asks for; is anything left to propose? */
+int session_asks(const session *s);
+bool session_goes_on(const session *s, const decision *dec);
+/* What a step's pass saves for the policy and for looking on. */
+kept_rows session_keeps(const session *s);
+/* Earlier steps that the policy must go through again before the next one. */
+int session_lost(const session *s);
 
 #endif

@@ -79,6 +79,7 @@ static void on_failed(app *a, pane *p, worker_event *ev) {
 unsigned app_events(app *a) {
     unsigned flags = APP_NONE;
     worker_event ev;
+    worker_hold(a->worker); /* the steps that several answers lead to */
     while (a->worker && worker_next(a->worker, &ev)) {
         pane *p = app_pane_of(a, ev.pane);
         if (ev.memory.total_bytes) a->memory = ev.memory;
@@ -96,6 +97,7 @@ unsigned app_events(app *a) {
         worker_event_release(&ev);
         flags |= APP_REDRAW;
     }
+    worker_go(a->worker);
     return flags;
 }
 

@@ -47,6 +47,7 @@ static void stop_playing(app *a) {
 unsigned app_step(app *a, int count) {
     a->playing = false;
     bool moved = false;
+    worker_hold(a->worker);
     for (int k = 0; k < (count ? count : 1); k++) {
         bool any = false;
         for (int i = 0; i < a->n_panes; i++) {
@@ -55,6 +56,7 @@ unsigned app_step(app *a, int count) {
         if (!any) break;
         moved = true;
     }
+    worker_go(a->worker);
     if (!moved) app_say(a, "the last state: nothing is left to %s", a->model ? "unmask" : "replay");
     return APP_REDRAW;
 }
@@ -100,11 +102,13 @@ static void run_to(app *a, pane *p, int state) {
 unsigned app_last(app *a, int count) {
     if (!count) return app_follow(a, 0);
     app_go(a, a->focus, count);
+    worker_hold(a->worker);
     for (int i = 0; i < a->n_panes; i++) {
         if (!takes_part(a, i)) continue;
         a->panes[i].run = false;
         run_to(a, &a->panes[i], count);
     }
+    worker_go(a->worker);
     const pane *p = &a->panes[a->focus];
     if (p->traj && !p->live && count > pane_states(p))
         app_say(a, "the recording ends at state %d", pane_states(p));
@@ -149,11 +153,13 @@ unsigned app_tick(app *a, double now) {
     if (!a->playing || now < a->next_tick) return done;
     a->next_tick += 1.0 / app_speed(a);
     if (a->next_tick < now) a->next_tick = now;
+    worker_hold(a->worker);
     for (int i = 0; i < a->n_panes; i++) {
         pane *p = &a->panes[i];
         bool waits = p->busy && p->traj && p->state == pane_states(p);
         if (!waits) forward(a, p);
     }
+    worker_go(a->worker);
     if (all_at_end(a)) {
         a->playing = false;
         app_say(a, "the end; Space plays from the start, D shows the first divergence");
@@ -177,6 +183,7 @@ double app_wait(const app *a, double now) {
 unsigned app_run(app *a, int count) {
     (void)count;
     stop_playing(a);
+    worker_hold(a->worker);
     for (int i = 0; i < a->n_panes; i++) {
         pane *p = &a->panes[i];
         if (!takes_part(a, i)) continue;
@@ -185,6 +192,7 @@ unsigned app_run(app *a, int count) {
         p->run = true;
         forward(a, p);
     }
+    worker_go(a->worker);
     return APP_REDRAW;
 }
 

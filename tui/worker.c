@@ -141,12 +141,31 @@ static work *pop_work(lane *l) {
     return look;
 }
 
+static bool proposes(const work *job) {
+    return job->kind == WORK_COMMIT || job->kind == WORK_PROPOSE || (job->kind == WORK_SEEK && !job->quiet);
+}
+
+int worker_company(lane *l, const work *job, work **out, int n) {
+    bool here[WORKER_PANES] = {false};
+    int found = 0;
+    here[job->pane] = true;
+    pthread_mutex_lock(&l->w->lock);
+    for (work *at = l->first; at && found < n; at = at->next) {
+        if (at->epoch != l->w->epoch[at->pane]) continue;
+        if (!proposes(at) || at->no_proposal || here[at->pane]) break;
+        here[at->pane] = true;
+        out[found++] = at;
+    }
+    pthread_mutex_unlock(&l->w->lock);
+    return found;
+}
+
 static work *take_work(lane *l) {
     worker *w = l->w;
     work *job = NULL;
     pthread_mutex_lock(&w->lock);
     l->running = l->looking = false;
-    while (!w->quit && !(job = pop_work(l))) pthread_cond_wait(&l->wake, &w->lock);
+    while (!w->quit && (w->holding || !(job = pop_work(l)))) pthread_cond_wait(&l->wake, &w->lock);
     if (job) {
         l->running = true;
         l->looking = job->kind == WORK_INSPECT;
@@ -219,6 +238,21 @@ void worker_propose(worker *w, int pane) {
 
 void worker_close(worker *w, int pane) {
     post(w, &(work){.kind = WORK_CLOSE, .pane = pane});
+}
+
+void worker_hold(worker *w) {
+    if (!w) return;
+    pthread_mutex_lock(&w->lock);
+    w->holding++;
+    pthread_mutex_unlock(&w->lock);
+}
+
+void worker_go(worker *w) {
+    if (!w) return;
+    pthread_mutex_lock(&w->lock);
+    w->holding--;
+    for (int i = 0; i < w->n_lanes && !w->holding; i++) pthread_cond_signal(&w->lanes[i].wake);
+    pthread_mutex_unlock(&w->lock);
 }
 
 static int copy_place(place *to, const traj_header *h, const session_state *st, err *e) {

@@ -7,8 +7,12 @@
  *
  * Where forks of the denoiser compute at the same time (denoiser_info.overlaps) each of the first n_panes
  * panes has a thread and a denoiser of its own, and they do not wait for each other; later panes share those.
- * Elsewhere, and where a fork cannot be had, one thread serves all panes in the order of the commands, and
- * panes that stand before equal canvases one after the other read one pass of the network (shared_pass.h).
+ * Elsewhere, and where a fork cannot be had, one thread serves all panes in the order of the commands.
+ * Panes that stand before equal canvases one after the other then read one pass of the network
+ * (shared_pass.h), and where several wait to propose, their passes run as one forward (session_batch.h)
+ * before the first of them does: commits and seeks of those that wait are done by then, and everything is
+ * answered in the order of the commands all the same, each pane by its own faults. What a pane proposes does
+ * not depend on the others.
  *
  *     worker_start(&w, denoiser, n_panes, prompt, n, length, &e);
  *     worker_open(w, 0, policy, &params, seed);          -> EVENT_OPENED, EVENT_PROPOSED
@@ -68,6 +72,11 @@ void worker_open(worker *w, int pane, const policy *p, const param_set *params, 
 void worker_commit(worker *w, int pane, const step_record *r); /* takes its own reference */
 void worker_propose(worker *w, int pane);                      /* again, after a cancellation */
 void worker_close(worker *w, int pane); /* its session goes; what ran or waited for it is given up silently */
+
+/* What is posted between the two waits for the second and then for each lane stands there together, so that
+ * panes of one lane can run their passes in one forward. They may nest. NULL is fine. */
+void worker_hold(worker *w);
+void worker_go(worker *w);
 
 /* A pane goes to another state, perhaps of another decode: `h` names its start, policy, parameters and seed.
  * What ran or waited for the pane is given up silently, as by worker_open, but no EVENT_OPENED comes. With

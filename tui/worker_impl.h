@@ -42,6 +42,9 @@ typedef struct work {
     inspect_req look; /* of WORK_INSPECT */
     bool quiet;       /* of WORK_SEEK: no proposal is wanted */
     bool no_proposal; /* cancelled while it waited: do the rest only */
+    /* What comes before the proposal is done, perhaps while the job still waited, and went so. */
+    bool begun;
+    err begin;
     struct work *next;
 } work;
 
@@ -83,6 +86,7 @@ struct worker {
     event_node spare[WORKER_PANES][2]; /* for an answer, and for one to a look, when memory is short */
     unsigned epoch[WORKER_PANES];
     bool quit;
+    int holding; /* no job is taken while this is above 0 */
 
     session *sessions[WORKER_PANES]; /* each its lane's own */
 };
@@ -91,6 +95,10 @@ struct worker {
 void worker_push(worker *w, const worker_event *ev);
 
 /* Does one job; every job is answered by an event, or the pane would stay busy for ever. */
-void worker_do(lane *l, const work *job);
+void worker_do(lane *l, work *job);
+
+/* The jobs behind `job`, first in the queue and each of another pane, that propose as well: at most n. They
+ * stay in the queue, from which only the lane's thread takes them. */
+int worker_company(lane *l, const work *job, work **out, int n);
 
 #endif

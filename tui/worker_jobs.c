@@ -40,7 +40,7 @@ static void propose(lane *l, const work *job) {
     worker_push(l->w, &ev);
 }
 
-static void open_session(lane *l, const work *job) {
+static void open_session(lane *l, work *job) {
     err e = {0};
     worker *w = l->w;
     session **s = &w->sessions[job->pane];
@@ -72,16 +72,6 @@ static void open_session(lane *l, const work *job) {
     propose(l, job);
 }
 
-static void commit(lane *l, const work *job) {
-    err e = {0};
-    if (refuse_without_session(l, job)) return;
-    if (session_commit(l->w->sessions[job->pane], job->rec, &e)) {
-        push_failure(l, job, &e, false);
-    } else {
-        propose(l, job);
-    }
-}
-
 static bool same_decode(const session *s, const place *to) {
     traj_header h;
     session_header(s, &h);
@@ -107,22 +97,52 @@ static int bring(lane *l, session **s, const place *to, err *e) {
     return rc ? rc : session_seek(*s, &to->state, e);
 }
 
-static void seek(lane *l, const work *job) {
-    err e = {0};
-    if (bring(l, &l->w->sessions[job->pane], job->to, &e)) {
-        push_failure(l, job, &e, true);
+/* What a job does before it proposes. */
+static void begin(lane *l, work *job) {
+    session **s = &l->w->sessions[job->pane];
+    if (job->begun) return;
+    job->begun = true;
+    int rc = 0;
+    if (job->kind == WORK_SEEK) rc = bring(l, s, job->to, &job->begin);
+    if (job->kind == WORK_COMMIT && *s) rc = session_commit(*s, job->rec, &job->begin);
+    job->begin.code = rc;
+}
+
+/* Jobs that wait to propose in other panes begin now, and the passes of all of them run together. Their turn
+ * comes as it would have. */
+static void prepare(lane *l, const work *job) {
+    work *others[WORKER_PANES];
+    session *s[WORKER_PANES];
+    int n = 0, n_others = job->no_proposal ? 0 : worker_company(l, job, others, WORKER_PANES - 1);
+    if (!n_others) return;
+    if (l->w->sessions[job->pane] && !job->begin.code) s[n++] = l->w->sessions[job->pane];
+    for (int i = 0; i < n_others; i++) {
+        begin(l, others[i]);
+        if (l->w->sessions[others[i]->pane] && !others[i]->begin.code)
+            s[n++] = l->w->sessions[others[i]->pane];
+    }
+    sessions_prepare(s, n);
+}
+
+/* Commits, goes elsewhere or does neither, and proposes. */
+static void step(lane *l, work *job) {
+    if (job->kind == WORK_COMMIT && refuse_without_session(l, job)) return;
+    begin(l, job);
+    if (job->begin.code) {
+        push_failure(l, job, &job->begin, job->kind == WORK_SEEK);
     } else if (!job->quiet) {
+        prepare(l, job);
         propose(l, job);
     }
 }
 
-static void close_session(lane *l, const work *job) {
+static void close_session(lane *l, work *job) {
     session_close(l->w->sessions[job->pane]);
     l->w->sessions[job->pane] = NULL;
 }
 
 /* Without a look and without a message it was cut short. */
-static void inspect(lane *l, const work *job) {
+static void inspect(lane *l, work *job) {
     err e = {0};
     worker_event ev = {.kind = EVENT_INSPECTED, .pane = job->pane, .key = job->look.key};
     int rc = job->no_proposal ? ERR_CANCELLED : bring(l, &l->looker, job->to, &e);
@@ -135,9 +155,9 @@ static void inspect(lane *l, const work *job) {
     worker_push(l->w, &ev);
 }
 
-void worker_do(lane *l, const work *job) {
-    static void (*const doing[N_WORK])(lane *, const work *) = {
-        [WORK_OPEN] = open_session, [WORK_COMMIT] = commit,       [WORK_PROPOSE] = propose,
-        [WORK_SEEK] = seek,         [WORK_CLOSE] = close_session, [WORK_INSPECT] = inspect};
+void worker_do(lane *l, work *job) {
+    static void (*const doing[N_WORK])(lane *, work *) = {
+        [WORK_OPEN] = open_session, [WORK_COMMIT] = step,         [WORK_PROPOSE] = step,
+        [WORK_SEEK] = step,         [WORK_CLOSE] = close_session, [WORK_INSPECT] = inspect};
     doing[job->kind](l, job);
 }

@@ -2,8 +2,9 @@
  *
  * Below the first attention a row depends on its own token and position alone, and from step to step of a
  * decode nearly all rows stay the same. So what was computed last for each position is kept together with its
- * token, and only rows that hold another one are projected. That is done where a product gives a row the same
- * bits whatever rows come with it, so that no result tells what came before. */
+ * token, and only rows that hold another one are projected; of several sequences, as of panes that step
+ * together, one after the other. That is done where a product gives a row the same bits whatever rows come
+ * with it, so that no result tells what came before. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ enum { NO_TOKEN = -1 };
 
 static bool usable(const transformer *t, const forward_req *q) {
     bool plain = !t->dit && !t->head_norms; /* a DiT's norms change with the noise; raw heads are kept, too */
-    return plain && q->n_seqs == 1 && t->base.k->host && kernels_exact_rows(t->base.k);
+    bool one = q->n_seqs == 1 || !q->n_inject; /* what is injected is looked for in the only sequence */
+    return plain && one && t->base.k->host && kernels_exact_rows(t->base.k);
 }
 
 static int reserve(transformer *t, int n, err *e) {
@@ -30,8 +32,7 @@ static int reserve(transformer *t, int n, err *e) {
 }
 
 /* Rows to compute, as positions, behind the tokens; known tokens become those of the request. */
-static int find_changed(tf_first *f, const forward_req *q) {
-    const sequence *s = q->seqs;
+static int find_changed(tf_first *f, const forward_req *q, const sequence *s) {
     int *changed = f->tokens + f->room, n = 0;
     for (int i = 0; i < q->n_inject; i++) {
         if (q->inject[i].pos < f->known) f->tokens[q->inject[i].pos] = NO_TOKEN;
@@ -46,23 +47,35 @@ static int find_changed(tf_first *f, const forward_req *q) {
     return n;
 }
 
-int tf_run_first(transformer *t, const forward_req *q, const tf_acts *a, const tf_temp *tmp, bool *done,
-                 err *e) {
+/* Sequence s, whose rows begin at `first`. */
+static void run_sequence(transformer *t, const forward_req *q, const sequence *s, size_t first,
+                         const tf_acts *a, const tf_temp *tmp) {
     kernels *k = t->base.k;
-    int n = q->n_seqs == 1 ? q->seqs->n : 0, width = tf_qkv_width(t);
-    *done = usable(t, q);
-    if (!*done) return 0;
-    int rc = reserve(t, n, e);
-    if (rc) return rc;
-    int count = find_changed(&t->first, q);
+    int count = find_changed(&t->first, q, s), width = tf_qkv_width(t);
     const int *changed = t->first.tokens + t->first.room; /* device memory is the host's here */
     float *rows = t->first.qkv.data;
+    tf_acts own = *a;
+    own.qkv = k_act_at(k, a->qkv, first * (size_t)width);
     if (count > 0) {
-        tf_project(t, 0, count, changed, changed, a, tmp, a->x, NULL);
-        k->rows(k, rows, changed, (const float *)(const void *)a->qkv, NULL, NULL, count, width);
+        tf_project(t, 0, count, changed, changed, &own, tmp, a->x + first * (size_t)t->d, NULL);
+        k->rows(k, rows, changed, (const float *)(const void *)own.qkv, NULL, NULL, count, width);
     }
-    k->rows(k, (float *)(void *)a->qkv, NULL, rows, NULL, NULL, n, width);
-    return 0;
+    k->rows(k, (float *)(void *)own.qkv, NULL, rows, NULL, NULL, s->n, width);
+}
+
+int tf_run_first(transformer *t, const forward_req *q, const tf_acts *a, const tf_temp *tmp, bool *done,
+                 err *e) {
+    int longest = 0;
+    size_t first = 0;
+    *done = usable(t, q);
+    if (!*done) return 0;
+    for (int s = 0; s < q->n_seqs; s++) longest = q->seqs[s].n > longest ? q->seqs[s].n : longest;
+    int rc = reserve(t, longest, e);
+    for (int s = 0; s < q->n_seqs && !rc; s++) {
+        run_sequence(t, q, &q->seqs[s], first, a, tmp);
+        first += (size_t)q->seqs[s].n;
+    }
+    return rc;
 }
 
 void tf_forget_first(transformer *t) {

@@ -11,6 +11,10 @@
 #include "engine/base/mem.h"
 #include "engine/transformer/transformer.h"
 
+typedef struct range {
+    int from, to;
+} range;
+
 /* One forward in progress. */
 typedef struct forward {
     transformer *t;
@@ -21,7 +25,9 @@ typedef struct forward {
     tf_index index;
     size_t ids, pos, spans, last_spans, inject, wanted; /* offsets in the index */
     int max_len;
-    int from, to; /* rows of which the last layer's output is wanted */
+    range *range; /* [n_seqs] positions of which the last layer's output is wanted */
+    int from, to; /* rows from the first such position to the last */
+    int n_last;   /* spans of the last layer */
     bool part; /* a kept pass keeps these only: other layers work in `acts`, too, and are copied from there */
     tf_acts acts; /* one layer's activations, reused; with keep only for `part` */
     tf_temp tmp;
@@ -54,7 +60,8 @@ static int pack(forward *f, err *e) {
     if (total > INT32_MAX / 2) return err_set(e, ERR_BAD_ARGUMENT, "a batch of %lld rows", (long long)total);
     f->n = (int)total;
     f->first = mem_new((size_t)q->n_seqs + 1, sizeof *f->first);
-    if (!f->first) return no_memory(f, e);
+    f->range = mem_new((size_t)q->n_seqs, sizeof *f->range);
+    if (!f->first || !f->range) return no_memory(f, e);
     for (int s = 0; s < q->n_seqs; s++) {
         f->first[s + 1] = f->first[s] + q->seqs[s].n;
         if (q->seqs[s].n > f->max_len) f->max_len = q->seqs[s].n;
@@ -77,33 +84,55 @@ static void index_sequences(forward *f) {
     }
 }
 
-/* Only rows that logits are asked for have to go through all of the last layer, and only those are there for
- * a backward, unless the request is to keep all. Of several sequences all go. Bounds are rounded outwards so
- * that they do not change at every step of a decode: a device that replays graphs would have to make a new
- * one. */
-static void find_span(forward *f) {
+/* Of each sequence the positions from the first to the last that logits are asked for, or all. Bounds are
+ * rounded outwards so that they do not change at every step of a decode: a device that replays graphs would
+ * have to make a new one. */
+static void find_ranges(forward *f, bool all) {
     enum { STEP = 16 };
     const forward_req *q = f->q;
-    f->from = 0, f->to = f->n;
-    if (q->n_seqs != 1 || !q->n_rows || (q->keep && !q->keep_asked)) return;
-    int first = f->n, last = 0;
+    for (int s = 0; s < q->n_seqs; s++) f->range[s] = (range){all ? 0 : q->seqs[s].n, all ? q->seqs[s].n : 0};
     for (int r = 0; r < q->n_rows; r++) {
+        range *at = &f->range[q->rows[r].seq];
         int pos = q->rows[r].pos, row = denoiser_emit(&f->t->base, pos);
-        if (row < first) first = row;
-        if (pos > last)
-            last = pos; /* a shifted model reads the row before, but the mask's own may be active */
+        if (row < at->from) at->from = row;
+        if (pos >= at->to)
+            at->to = pos + 1; /* a shifted model reads the row before, but the mask's own may be active */
     }
-    f->from = first / STEP * STEP;
-    f->to = (last + STEP) / STEP * STEP;
-    if (f->to > f->n) f->to = f->n;
+    for (int s = 0; s < q->n_seqs; s++) {
+        int n = q->seqs[s].n, from = f->range[s].from / STEP * STEP;
+        int to = (f->range[s].to + STEP - 1) / STEP * STEP;
+        f->range[s] = from < to ? (range){from, to < n ? to : n} : (range){0, n};
+    }
+}
+
+/* Only rows that logits are asked for have to go through all of the last layer, and only those are there for
+ * a backward, unless the request is to keep all. Of several sequences those between go as well. */
+static void find_span(forward *f) {
+    const forward_req *q = f->q;
+    find_ranges(f, !q->n_rows || (q->keep && !q->keep_asked));
+    f->from = f->range[0].from;
+    f->to = f->first[q->n_seqs - 1] + f->range[q->n_seqs - 1].to;
     f->part = q->keep && f->to - f->from < f->n;
 }
 
+static void add_last_span(forward *f, int s, int from, int to) {
+    int first = f->first[s];
+    if (from >= to || first + from < f->from || first + to > f->to) return;
+    k_span span = {first + from, to - from, first, f->q->seqs[s].n, -1};
+    tf_index_add(&f->index, (const int32_t *)&span, sizeof span / sizeof(int32_t));
+    f->n_last++;
+}
+
+/* The positions wanted of a sequence are a span of their own, so that attention does the same work for them
+ * whatever other sequences are there. */
 static void index_last_spans(forward *f) {
-    f->last_spans = f->spans;
-    if (f->to - f->from == f->n) return;
-    k_span span = {f->from, f->to - f->from, 0, f->n, -1};
-    f->last_spans = tf_index_add(&f->index, (const int32_t *)&span, sizeof span / sizeof(int32_t));
+    f->last_spans = f->index.n;
+    for (int s = 0; s < f->q->n_seqs; s++) {
+        range at = f->range[s];
+        add_last_span(f, s, 0, at.from);
+        add_last_span(f, s, at.from, at.to);
+        add_last_span(f, s, at.to, f->q->seqs[s].n);
+    }
 }
 
 /* Positions that read the same network row (0 and 1 of a shifted model) share its logits. */
@@ -229,7 +258,7 @@ static int prepare(forward *f, err *e) {
                         .to = f->n};
     f->last = f->rows;
     f->last.from = f->from, f->last.to = f->to;
-    f->last.spans = (const k_span *)tf_index_at(t, f->last_spans);
+    f->last.spans = (const k_span *)tf_index_at(t, f->last_spans), f->last.n_spans = f->n_last;
     return 0;
 }
 
@@ -298,7 +327,7 @@ static int embed(forward *f, err *e) {
 /* What decides the work of the layers besides contents: a graph's key. */
 typedef struct layers_key {
     const void *work, *index, *saved, *rope;
-    int n, n_spans, max_len, keep, from, to;
+    int n, n_spans, n_last, max_len, keep, from, to;
 } layers_key;
 
 static layers_key key_of(const forward *f) {
@@ -307,7 +336,7 @@ static layers_key key_of(const forward *f) {
     key.work = f->tmp.h, key.index = f->t->index.data, key.rope = f->t->rope.data;
     key.saved = f->q->keep ? saved_of(f)->room.data : NULL;
     key.n = f->n, key.n_spans = f->q->n_seqs, key.max_len = f->max_len, key.keep = f->q->keep;
-    key.from = f->from, key.to = f->to;
+    key.from = f->from, key.to = f->to, key.n_last = f->n_last;
     return key;
 }
 
@@ -353,6 +382,15 @@ int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) {
     if (rc) tf_forget_first(f.t);
     if (!rc) rc = tf_check_cancel(q->cancel, e);
     free(f.first);
+    free(f.range);
     tf_index_release(&f.index);
     return rc;
+}
+
+/* Rows of a product must not see each other; a DiT has one noise level for all sequences of a forward. */
+bool tf_batches(const denoiser *d, const sequence *a, const sequence *b) {
+    const transformer *t = (const transformer *)d;
+    double x = tf_noise(t, &(forward_req){.seqs = a, .n_seqs = 1});
+    double y = tf_noise(t, &(forward_req){.seqs = b, .n_seqs = 1});
+    return kernels_exact_rows(d->k) && !(x < y) && !(x > y);
 }

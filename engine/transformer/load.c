@@ -54,6 +54,7 @@ const denoiser_ops tf_ops = {
     .soft_write = tf_soft_write,
     .needs = tf_needs,
     .part = tf_part,
+    .batches = tf_batches,
     .fork = tf_fork,
     .close = transformer_close,
     .free_saved = tf_free_saved,

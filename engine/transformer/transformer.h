@@ -131,6 +131,7 @@ int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, b
 int tf_load_weights(transformer *t, const denoiser_opts *o, err *e) MUST_CHECK;
 denoiser_room tf_needs(const denoiser *d, int rows);
 weight_part tf_part(const denoiser *d, const k_weight *w);
+bool tf_batches(const denoiser *d, const sequence *a, const sequence *b);
 int tf_fork(denoiser **out, denoiser *d, err *e) MUST_CHECK;
 
 int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
