@@ -25,7 +25,8 @@ static inline float highest(const float *s, int n) {
 /* s becomes its softmax; returns log Σ exp s. */
 CPU_CLONES static float softmax_row(float *s, int n) {
     float max = highest(s, n);
-    for (int j = 0; j < n; j++) s[j] = cpu_expf(s[j] - max);
+    for (int j = 0; j < n; j++) s[j] -= max;
+    cpu_exp_floats(s, n);
     double lanes[CPU_LANES] = {0};
     int whole = n - n % CPU_LANES;
     for (int j = 0; j < whole; j += CPU_LANES) {

@@ -43,7 +43,8 @@ static void gather_queries(const block *b) {
 }
 
 CPU_CLONES static void probability_row(float *p, int n, float lse) {
-    for (int k = 0; k < n; k++) p[k] = cpu_expf(p[k] - lse);
+    for (int k = 0; k < n; k++) p[k] -= lse;
+    cpu_exp_floats(p, n);
 }
 
 /* ds: dP becomes dS. */

@@ -120,11 +120,9 @@ static inline size_t at(int row, int width) {
     return (size_t)row * (size_t)width;
 }
 
-/* e^x within 2 ulp for |x| < 87, without branches so that loops vectorise. Saturates at both
- * ends (about 1e-38 and 2.4e38); NaN stays NaN. Cody-Waite reduction, Cephes polynomial. */
-static inline float cpu_expf(float x) {
-    x = x > 88.0f ? 88.0f : x;
-    x = x < -87.0f ? -87.0f : x;
+/* e^x within 2 ulp for x from -87 to 88, without branches so that loops vectorise; NaN stays NaN. Cody-Waite
+ * reduction, Cephes polynomial. */
+static inline float cpu_expf_within(float x) {
     const float magic = 12582912.0f; /* 1.5·2^23: adding it rounds to an integer */
     float t = x * 1.44269504088896341f + magic;
     float n = t - magic;
@@ -142,6 +140,16 @@ static inline float cpu_expf(float x) {
     float scale;
     memcpy(&scale, &scale_bits, sizeof scale);
     return p * scale;
+}
+
+/* x[n] becomes e^x, saturating at both ends (about 1e-38 and 2.4e38). Bounds are a loop of their own, or
+ * compilers branch around the exponential. */
+static inline void cpu_exp_floats(float *x, int n) {
+    for (int i = 0; i < n; i++) {
+        float low = x[i] < -87.0f ? -87.0f : x[i];
+        x[i] = low > 88.0f ? 88.0f : low;
+    }
+    for (int i = 0; i < n; i++) x[i] = cpu_expf_within(x[i]);
 }
 
 /* e^y to 1e-15 of itself, in double and without branches as above, for y from -708 to 0. */

@@ -5,12 +5,27 @@
  * (1 + tanh s)/2 = σ(2s); its slope is σ + 2x·σ(1-σ)·s'. */
 #include "kernels/cpu/cpu.h"
 
-static inline float sigmoid(float x) {
-    return 1.0f / (1.0f + cpu_expf(-x));
+enum { PIECE = 256 }; /* elements at a time */
+
+static int piece_after(int first, int n) {
+    return n - first < PIECE ? n - first : PIECE;
+}
+
+/* s[n] becomes σ(s). */
+static inline void sigmoids(float *s, int n) {
+    for (int j = 0; j < n; j++) s[j] = -s[j];
+    cpu_exp_floats(s, n);
+    for (int j = 0; j < n; j++) s[j] = 1.0f / (1.0f + s[j]);
 }
 
 CPU_CLONES static void row(float *restrict h, const float *restrict g, const float *restrict u, int f) {
-    for (int j = 0; j < f; j++) h[j] = g[j] * sigmoid(g[j]) * u[j];
+    for (int first = 0, n; first < f; first += n, h += n, g += n, u += n) {
+        float s[PIECE];
+        n = piece_after(first, f);
+        for (int j = 0; j < n; j++) s[j] = g[j];
+        sigmoids(s, n);
+        for (int j = 0; j < n; j++) h[j] = g[j] * s[j] * u[j];
+    }
 }
 
 void cpu_swiglu(kernels *k, k_act *h, const k_act *gu, int n, int f) {
@@ -25,10 +40,13 @@ void cpu_swiglu(kernels *k, k_act *h, const k_act *gu, int n, int f) {
 
 CPU_CLONES static void back_row(float *restrict dg, float *restrict du, const float *restrict dh,
                                 const float *restrict g, const float *restrict u, int f) {
-    for (int j = 0; j < f; j++) {
-        float s = sigmoid(g[j]);
-        dg[j] = dh[j] * u[j] * s * (1.0f + g[j] * (1.0f - s));
-        du[j] = dh[j] * g[j] * s;
+    for (int first = 0, n; first < f; first += n, dg += n, du += n, dh += n, g += n, u += n) {
+        float s[PIECE];
+        n = piece_after(first, f);
+        for (int j = 0; j < n; j++) s[j] = g[j];
+        sigmoids(s, n);
+        for (int j = 0; j < n; j++) dg[j] = dh[j] * u[j] * s[j] * (1.0f + g[j] * (1.0f - s[j]));
+        for (int j = 0; j < n; j++) du[j] = dh[j] * g[j] * s[j];
     }
 }
 
@@ -47,8 +65,19 @@ void cpu_swiglu_back(kernels *k, k_act *dgu, const k_act *dh, const k_act *gu, c
 /* 2·sqrt(2/π), and the cubic's share. */
 static const float GELU_SCALE = 1.5957691216057308f, GELU_CUBIC = 0.044715f;
 
+/* σ(2s) of n elements. */
+static inline void gelu_sigmoids(float *restrict s, const float *restrict x, int n) {
+    for (int j = 0; j < n; j++) s[j] = GELU_SCALE * (x[j] + GELU_CUBIC * x[j] * x[j] * x[j]);
+    sigmoids(s, n);
+}
+
 CPU_CLONES static void gelu_row(float *restrict h, const float *restrict x, int f) {
-    for (int j = 0; j < f; j++) h[j] = x[j] * sigmoid(GELU_SCALE * (x[j] + GELU_CUBIC * x[j] * x[j] * x[j]));
+    for (int first = 0, n; first < f; first += n, h += n, x += n) {
+        float s[PIECE];
+        n = piece_after(first, f);
+        gelu_sigmoids(s, x, n);
+        for (int j = 0; j < n; j++) h[j] = x[j] * s[j];
+    }
 }
 
 void cpu_gelu(kernels *k, k_act *h, const k_act *x, int n, int f) {
@@ -60,10 +89,14 @@ void cpu_gelu(kernels *k, k_act *h, const k_act *x, int n, int f) {
 
 CPU_CLONES static void gelu_back_row(float *restrict dx, const float *restrict dh, const float *restrict x,
                                      int f) {
-    for (int j = 0; j < f; j++) {
-        float s = sigmoid(GELU_SCALE * (x[j] + GELU_CUBIC * x[j] * x[j] * x[j]));
-        float slope = GELU_SCALE * (1.0f + 3.0f * GELU_CUBIC * x[j] * x[j]);
-        dx[j] = dh[j] * (s + x[j] * s * (1.0f - s) * slope);
+    for (int first = 0, n; first < f; first += n, dx += n, dh += n, x += n) {
+        float s[PIECE];
+        n = piece_after(first, f);
+        gelu_sigmoids(s, x, n);
+        for (int j = 0; j < n; j++) {
+            float slope = GELU_SCALE * (1.0f + 3.0f * GELU_CUBIC * x[j] * x[j]);
+            dx[j] = dh[j] * (s[j] + x[j] * s[j] * (1.0f - s[j]) * slope);
+        }
     }
 }
 
