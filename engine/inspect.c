@@ -36,6 +36,9 @@ int inspect_know(inspecting *x, err *e) {
     x->known = record_new();
     if (!x->known) return err_set(e, ERR_NO_MEMORY, "out of memory for looking at a state");
     session_decide(x->s, x->known, &x->dec);
+    if (param_real(x->dec.params, "cfg") > 0)
+        return err_set(e, ERR_UNSUPPORTED, "cfg: a guided step mixes two passes; to look at %s, set cfg to 0",
+                       inspect_name(x->q->kind));
     if (!x->dec.state.n_masked) return 0;
     x->cost.forwards += 1;
     return session_know(x->s, &x->dec, KEPT_ALL, e);

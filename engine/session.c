@@ -410,10 +410,15 @@ int session_know(session *s, decision *dec, kept_rows kept, err *e) {
 
 /* ---- proposing ---- */
 
+/* Gradients are those of one pass of all rows. */
+static bool observes(const session *s) {
+    return s->o.observe_tis && !policy_approximates(&s->params) && !(param_real(&s->params, "cfg") > 0);
+}
+
 /* Gradients of dense triples go through rows that are not asked for as well. */
 kept_rows session_keeps(const session *s) {
     const policy *p = s->policy;
-    if (!s->o.observe_tis && !(p->keeps && p->keeps(&s->params))) return KEPT_NONE;
+    if (!observes(s) && !(p->keeps && p->keeps(&s->params))) return KEPT_NONE;
     bool dense = param_find(&s->params, "active") >= 0 && param_int(&s->params, "active") == ACTIVE_DENSE;
     return dense ? KEPT_ALL : KEPT_ASKED;
 }
@@ -428,7 +433,7 @@ static int fill(session *s, step_record *r, decision *dec, err *e) {
     r->backward_rows = dec->cost.backward_rows;
     double end = clock_now();
     r->ms = (end - begin) * 1e3 + s->pass_ms;
-    if (!(s->o.observe_tis && exact) || r->tis) return 0;
+    if (!observes(s) || r->tis) return 0;
     rc = session_observe(dec, e);
     r->observe_ms = (clock_now() - end) * 1e3;
     return rc;

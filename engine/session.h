@@ -24,7 +24,7 @@ typedef struct session_opts {
         params; /* from policy_defaults, then edited. steps = 0: one step per `budget` tokens (default 1) */
     uint64_t seed;
     bool observe_tis; /* compute TIS for display when the policy does not; not where a kv-cache leaves rows
-                         out */
+                         out, nor where cfg mixes two passes */
     int top_k;        /* tokens kept per masked position, <= RECORD_TOP_K; 0 means RECORD_TOP_K */
     const atomic_bool *cancel;
     /* Borrowed; may be NULL. Sessions of one denoiser in one thread read one pass of the network where they

@@ -202,6 +202,28 @@ static void test_guidance(void **state) {
     denoiser_close(&f->base);
 }
 
+/* A workbench pane wants TIS beside every step; two passes that were mixed have none, and are no fault. */
+static void test_guided_pane(void **state) {
+    (void)state;
+    fake *f = fake_new(false, MOST_TOKENS);
+    session_opts o = options_of("confidence", SET({"cfg", "0.5"}));
+    static const int32_t given[] = {3, 1};
+    session *s;
+    const inspection *look;
+    err e = {0};
+    o.prompt = given, o.n_prompt = 2, o.length = 4, o.observe_tis = true;
+    MUST(session_open(&s, &f->base, &o, &e), &e);
+    const step_record *r = propose(s);
+    CHECK(r->n_masked == 4 && !r->tis);
+    record_unref(r);
+    inspect_req q = {.kind = INSPECT_INFLUENCE};
+    CHECK(session_inspect(s, &q, &look, &e) == ERR_UNSUPPORTED && strstr(e.msg, "set cfg to 0"));
+    outcome out = decode_on(s);
+    CHECK(out.steps == 4);
+    session_close(s);
+    denoiser_close(&f->base);
+}
+
 /* Every policy can be guided, at two forwards a step, or says why not. */
 static void test_guided_policies(void **state) {
     (void)state;
@@ -284,9 +306,10 @@ static void test_lookum(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nucleus),         cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_leftovers),       cmocka_unit_test(test_guidance),
-        cmocka_unit_test(test_guided_policies), cmocka_unit_test(test_lookum),
+        cmocka_unit_test(test_nucleus),     cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_leftovers),   cmocka_unit_test(test_guidance),
+        cmocka_unit_test(test_guided_pane), cmocka_unit_test(test_guided_policies),
+        cmocka_unit_test(test_lookum),
     };
     return finish("policies_shared", cmocka_run_group_tests(tests, NULL, NULL));
 }
