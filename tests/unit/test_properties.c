@@ -13,7 +13,7 @@
 enum { MAX = 24, MAX_D = 64, ROUNDS = 6 };
 
 /* Float32 sums of other seeds, or over other rows. */
-static const double SUM_TOLERANCE = 1e-5;
+static const double SUM_TOLERANCE = 2e-5; /* oneDNN's sums depend on how many rows there are: 1.03e-5 */
 
 /* ---- random numbers ---- */
 
