@@ -218,6 +218,13 @@ static void find_masks(session *s, const block *at) {
     }
 }
 
+/* Guidance mixes whole rows; a pass that does not store them can still be read, at the price of computing
+ * them again. */
+bool session_reads_logits(const session *s) {
+    return param_real(&s->params, "cfg") > 0 || param_real(&s->params, "temperature") > 0 ||
+           s->policy->reads_logits;
+}
+
 int session_forward(session *s, pass *p, kept_rows kept, err *e) {
     double guidance = param_real(&s->params, "cfg");
     int n_rows = s->n_masked + (s->policy->reads_clean ? s->n_clean : 0), n_seqs = guidance > 0 ? 2 : 1;
@@ -227,6 +234,7 @@ int session_forward(session *s, pass *p, kept_rows kept, err *e) {
     sequence seqs[2] = {{s->tokens, s->n}, {s->bare, s->n}};
     forward_req q = {.seqs = seqs, .n_seqs = n_seqs, .rows = s->rows, .n_rows = n_seqs * n_rows};
     q.keep = kept != KEPT_NONE, q.keep_asked = kept == KEPT_ASKED;
+    q.whole_rows = session_reads_logits(s);
     q.cancel = s->o.cancel;
     s->pass_ms = 0;
     if (s->o.shared && p == s->p) return shared_pass_run(s->o.shared, s->d, &q, guidance, &s->pass_ms, e);
