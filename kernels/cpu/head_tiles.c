@@ -8,7 +8,7 @@
 #include "kernels/cpu/head.h"
 
 enum {
-    TILE_FLOATS = 1 << 19, /* of a tile, for each thread: measured, docs/performance.md */
+    TILE_FLOATS = 1 << 19, /* of a tile, for each thread: docs/performance.md */
     MOST_ROWS = 512        /* at once; a product packs no more at a time either */
 };
 
