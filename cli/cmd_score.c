@@ -73,8 +73,13 @@ static int forward(scores *s, const int *masked, int n_masked, err *e) {
     if (!rows) return ERR_NO_MEMORY;
     for (int i = 0; i < n_masked; i++) rows[i] = (row_ref){0, masked[i]};
     const sequence seq = {s->tokens, s->n_tokens};
-    const forward_req q = {
-        .seqs = &seq, .n_seqs = 1, .rows = rows, .n_rows = n_masked, .keep = true, .cancel = &cli_cancelled};
+    const forward_req q = {.seqs = &seq,
+                           .n_seqs = 1,
+                           .rows = rows,
+                           .n_rows = n_masked,
+                           .keep = true,
+                           .whole_rows = s->logits,
+                           .cancel = &cli_cancelled};
     s->p = pass_new();
     if (!s->p) return err_set(e, ERR_NO_MEMORY, "out of memory");
     return denoiser_forward(s->m.d, &q, s->p, e);

@@ -79,15 +79,16 @@ void pass_free(pass *p) {
     if (p->owner && !p->host) {
         free(p->host_stats);
         free(p->host_top);
-        free(p->host_logits);
     }
     buffer_release(&p->logits_room);
     buffer_release(&p->stats_room);
     buffer_release(&p->top_room);
+    buffer_release(&p->head_room);
+    free(p->host_logits);
     free(p->rows);
     free(p->lengths);
     free(p->unique);
-    free(p->read);
+    free(p->place);
     free(p->carried);
     free(p);
 }
@@ -123,40 +124,77 @@ int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs) {
 
 const float *pass_logits(const pass *p, int row) {
     assert(row >= 0 && row < p->n_rows);
-    p = pass_source(p, &row);
-    assert(p->read[p->unique[row]]);
-    return p->host_logits + (size_t)p->unique[row] * (size_t)p->n_vocab;
+    p = pass_whole(pass_source(p, &row), &row);
+    size_t V = (size_t)p->n_vocab, unique = (size_t)p->unique[row];
+    if (p->host && p->logits) return p->logits + unique * V;
+    assert(p->place[unique] >= 0);
+    return p->host_logits + (size_t)p->place[unique] * V;
 }
 
-static void read_row(pass *p, int unique) {
-    if (p->read[unique]) return;
-    kernels *k = p->owner->k;
+/* Rows of the logits that are wanted of this pass or of the one it was computed over, and not there yet ->
+ * out[n]; returns how many. */
+static int find_unread(const pass *p, const int *rows, int n, bool over, int *out) {
+    int found = 0;
+    for (int i = 0; i < n; i++) {
+        int row = rows ? rows[i] : i;
+        const pass *from = pass_source(p, &row);
+        if (over == (from == p)) continue;
+        if (over) {
+            out[found++] = row;
+        } else if (p->place[p->unique[row]] == -1) {
+            p->place[p->unique[row]] = -2; /* listed */
+            out[found++] = p->unique[row];
+        }
+    }
+    return found;
+}
+
+static int fetch_rows(pass *p, const int *unique, int n, float *to, err *e) {
+    denoiser *d = (denoiser *)(uintptr_t)p->owner;
     size_t V = (size_t)p->n_vocab;
-    float *to = p->host_logits + (size_t)unique * V;
-    k->get(k, to, p->logits + (size_t)unique * V, V * sizeof *to);
-    to[p->owner->info.mask_id] = -INFINITY;
-    p->read[unique] = true;
+    int rc = p->logits ? 0 : d->ops->logits(d, p, unique, n, to, e);
+    for (int i = 0; i < n && p->logits; i++)
+        d->k->get(d->k, to + (size_t)i * V, p->logits + (size_t)unique[i] * V, V * sizeof *to);
+    if (!rc) rc = device_check(d->k, e);
+    for (int i = 0; i < n && !rc; i++) to[(size_t)i * V + (size_t)d->info.mask_id] = -INFINITY;
+    return rc;
+}
+
+/* Of rows of this pass itself. */
+static int read_rows(pass *p, const int *unique, int n, err *e) {
+    size_t V = (size_t)p->n_vocab, floats = (size_t)(p->n_read + n) * V; /* checked by reserve_pass */
+    int rc = 0;
+    if (!mem_grow((void **)&p->host_logits, &p->cap_host_logits, floats, sizeof *p->host_logits))
+        rc = err_set(e, ERR_NO_MEMORY, "out of memory for the logits of %d rows", p->n_read + n);
+    if (!rc && n) rc = fetch_rows(p, unique, n, p->host_logits + (size_t)p->n_read * V, e);
+    for (int i = 0; i < n; i++) p->place[unique[i]] = rc ? -1 : p->n_read++;
+    return rc;
+}
+
+/* Rows of a part, of which the whole holds what was read. */
+static int read_of_whole(const pass *part, const int *rows, int n, err *e) {
+    int *list = mem_new((size_t)n, sizeof *list), rc;
+    if (!list) return err_set(e, ERR_NO_MEMORY, "out of memory for a list of %d rows", n);
+    for (int i = 0; i < n; i++) {
+        list[i] = rows ? rows[i] : i;
+        (void)pass_whole(part, &list[i]);
+    }
+    rc = pass_read(part->whole, list, n, e);
+    free(list);
+    return rc;
 }
 
 /* What was read is a cache of the pass, which stays what it is. */
 int pass_read(const pass *shared, const int *rows, int n, err *e) {
     pass *p = (pass *)(uintptr_t)shared;
     if (!rows) n = p->n_rows;
-    if (n <= 0 || p->host) return 0;
-    size_t floats = (size_t)p->n_unique * (size_t)p->n_vocab; /* checked by reserve_pass */
-    if (!mem_grow((void **)&p->host_logits, &p->cap_host_logits, floats, sizeof *p->host_logits)) {
-        return err_set(e, ERR_NO_MEMORY, "out of memory for the logits of %d rows", p->n_unique);
-    }
-    int rc = 0;
-    for (int i = 0; i < n && !rc; i++) {
-        int row = rows ? rows[i] : i;
-        if (pass_source(p, &row) == p)
-            read_row(p, p->unique[row]);
-        else
-            rc = pass_read(p->over, &row, 1, e);
-    }
-    if (!rc) rc = device_check(p->owner->k, e);
-    if (rc) memset(p->read, 0, (size_t)p->n_unique * sizeof *p->read);
+    if (n <= 0 || (p->host && p->logits && !p->over)) return 0;
+    if (p->whole) return read_of_whole(p, rows, n, e);
+    int *list = mem_new((size_t)n, sizeof *list), rc = 0;
+    if (!list) return err_set(e, ERR_NO_MEMORY, "out of memory for a list of %d rows", n);
+    if (p->over) rc = pass_read(p->over, list, find_unread(p, rows, n, true, list), e);
+    if (!rc && !(p->host && p->logits)) rc = read_rows(p, list, find_unread(p, rows, n, false, list), e);
+    free(list);
     return rc;
 }
 
@@ -206,7 +244,6 @@ static int check_forward(const denoiser *d, const forward_req *q, err *e) {
 /* Where statistics are looked at: in place, or in host memory of their own. */
 static bool reserve_host(pass *p, size_t n) {
     if (p->host) {
-        p->host_logits = p->logits;
         p->host_stats = p->stats;
         p->host_top = p->top;
         return true;
@@ -215,13 +252,19 @@ static bool reserve_host(pass *p, size_t n) {
            mem_grow((void **)&p->host_top, &p->cap_host_top, n, sizeof *p->host_top);
 }
 
+/* Bytes of a pass's logits, 0: they are not stored. */
+static size_t stored_bytes(const denoiser *d, const forward_req *q, size_t all) {
+    bool again = d->ops->logits && d->k->head;
+    return !again || q->whole_rows || (q->keep && !d->spares_logits && all <= DENOISER_KEPT_LOGITS) ? all : 0;
+}
+
 static int reserve_device(pass *p, kernels *k, size_t n, size_t logits, err *e) {
     char what[48];
     snprintf(what, sizeof what, "the logits of %zu rows", n - 1);
-    int rc = buffer_reserve(&p->logits_room, k, logits, what, e);
+    int rc = logits ? buffer_reserve(&p->logits_room, k, logits, what, e) : 0;
     if (!rc) rc = buffer_reserve(&p->stats_room, k, n * sizeof *p->stats, what, e);
     if (!rc) rc = buffer_reserve(&p->top_room, k, n * sizeof *p->top, what, e);
-    p->logits = p->logits_room.data;
+    p->logits = logits ? p->logits_room.data : NULL;
     p->stats = p->stats_room.data;
     p->top = p->top_room.data;
     return rc;
@@ -238,17 +281,18 @@ static int reserve_pass(const denoiser *d, const forward_req *q, pass *p, err *e
         !mem_grow((void **)&p->rows, &p->cap_rows, n, sizeof *p->rows) ||
         !mem_grow((void **)&p->lengths, &p->cap_lengths, (size_t)q->n_seqs, sizeof *p->lengths) ||
         !mem_grow((void **)&p->unique, &p->cap_unique, n, sizeof *p->unique) ||
-        !mem_grow((void **)&p->read, &p->cap_read, n, sizeof *p->read)) {
+        !mem_grow((void **)&p->place, &p->cap_place, n, sizeof *p->place)) {
         return err_set(e, ERR_NO_MEMORY, "out of memory for the logits of %d rows", q->n_rows);
     }
-    int rc = reserve_device(p, d->k, n, bytes, e);
+    int rc = reserve_device(p, d->k, n, stored_bytes(d, q, bytes), e);
     if (rc) return rc;
     if (!reserve_host(p, n)) return err_set(e, ERR_NO_MEMORY, "out of memory for %d rows", q->n_rows);
     for (int r = 0; r < q->n_rows; r++) {
         p->rows[r] = q->rows[r];
         p->unique[r] = r;
-        p->read[r] = d->k->host;
+        p->place[r] = -1;
     }
+    p->n_read = 0, p->said = false;
     for (int s = 0; s < q->n_seqs; s++) p->lengths[s] = q->seqs[s].n;
     p->n_seqs = q->n_seqs;
     p->n_rows = p->n_unique = q->n_rows;
@@ -260,14 +304,14 @@ static int finish_rows(const denoiser *d, pass *p, err *e) {
     kernels *k = d->k;
     size_t n = (size_t)p->n_unique, V = (size_t)p->n_vocab;
     int mask = d->info.mask_id;
-    k->head_stats(k, p->stats, p->top, p->logits, p->n_unique, p->n_vocab, mask);
+    if (!p->said) k->head_stats(k, p->stats, p->top, p->logits, p->n_unique, p->n_vocab, mask);
     if (!k->host && n) {
         k->get(k, p->host_stats, p->stats, n * sizeof *p->stats);
         k->get(k, p->host_top, p->top, n * sizeof *p->top);
     }
     int rc = device_check(k, e);
     if (rc) return rc;
-    for (size_t u = 0; k->host && u < n; u++) p->logits[u * V + (size_t)mask] = -INFINITY;
+    for (size_t u = 0; k->host && p->logits && u < n; u++) p->logits[u * V + (size_t)mask] = -INFINITY;
     for (int r = 0; r < p->n_rows; r++) {
         if (!pass_stats(p, r)->bad) continue;
         return err_set(e, ERR_BAD_FORMAT, "NaN or infinity in the logits of position %d of sequence %d",
@@ -301,8 +345,9 @@ int pass_guide(pass *p, double s, err *e) {
     kernels *k = d->k;
     if (p->whole || p->n_seqs != 2 || p->n_rows % 2 || p->n_unique % 2)
         return err_set(e, ERR_BAD_ARGUMENT, "guidance needs two sequences with the same rows");
+    if (!p->logits) return err_set(e, ERR_BAD_ARGUMENT, "guidance needs whole rows of logits");
     p->n_rows /= 2, p->n_unique /= 2, p->n_seqs = 1;
-    p->kept = false; /* its gradients would be those of other logits */
+    p->kept = p->said = false; /* its gradients would be those of other logits */
     size_t n = (size_t)p->n_unique * (size_t)p->n_vocab;
     k->blend(k, p->logits, p->logits + n, (float)(s + 1), n);
     int rc = finish_rows(d, p, e);

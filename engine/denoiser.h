@@ -108,6 +108,9 @@ typedef struct forward_req {
     int n_rows;
     bool keep;       /* save what backward, restricted and attention need */
     bool keep_asked; /* with keep: a backward takes rows from the first to the last of `rows` only */
+    /* Whole rows of logits will be read, or the pass guided: they are stored. Otherwise they may be computed
+     * again for pass_read, which costs their share of the head. */
+    bool whole_rows;
     const atomic_bool *cancel; /* may be NULL; checked between layers -> ERR_CANCELLED */
     /* Approximate: only the rows at `recompute` (positions, ascending, unique, emit rows included) are
      * computed. Of all others they read the keys and values that `over` has, a kept pass of one sequence as
@@ -219,7 +222,8 @@ int denoiser_attention(denoiser *d, const pass *p, int seq, int pos, int layer, 
 int denoiser_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;
 
 /* Classifier-free guidance: the pass is of two sequences with the same n rows each, conditional ones first.
- * Their logits become z_u + (s+1)(z_c - z_u), and rows [0, n) and their statistics are those from now on. */
+ * Their logits become z_u + (s+1)(z_c - z_u), and rows [0, n) and their statistics are those from now on. It
+ * must have been asked for whole rows. */
 int pass_guide(pass *p, double s, err *e) MUST_CHECK;
 
 pass *pass_new(void);
@@ -236,8 +240,10 @@ const k_row_stats *pass_stats(const pass *p, int row);
 int pass_top(const pass *p, int row, int k, int32_t *ids, double *probs);
 
 /* Bring the logits of rows[n] (NULL: of all rows) to the host, where pass_logits finds them until the next
- * forward. Costs nothing on the CPU; elsewhere 4·n_vocab bytes a row, so ask only for what is looked at. */
+ * forward. Costs nothing where the CPU has stored them (forward_req.whole_rows); elsewhere 4·n_vocab bytes a
+ * row and copying or computing it, so ask only for what is looked at. */
 int pass_read(const pass *p, const int *rows, int n, err *e) MUST_CHECK;
-const float *pass_logits(const pass *p, int row); /* [n_vocab], mask column -inf; after pass_read */
+/* [n_vocab], mask column -inf; after pass_read, and good until the next one of this pass. */
+const float *pass_logits(const pass *p, int row);
 
 #endif

@@ -17,11 +17,16 @@ typedef struct denoiser_ops {
     /* Fill p->logits ([n_rows][n_vocab] in device memory, allocated for as many rows as were asked for) and,
      * if q->keep, p->saved: NULL, or what an earlier forward of the same denoiser left there, to be reused or
      * freed. Rows that share their logits may be stored once: then set p->n_unique and p->unique, which are
-     * n_rows and 0, 1, 2, ... otherwise. The generic layer computes the statistics. */
+     * n_rows and 0, 1, 2, ... otherwise. The generic layer computes the statistics, unless p->said is set.
+     * p->logits is NULL if they are not to be stored, which only those with a `logits` below meet: then
+     * p->stats and p->top are to be filled, and p->head_x with what gives the logits again. */
     int (*forward)(denoiser *d, const forward_req *q, pass *p, err *e);
     /* The same where q->over is set: logits of the rows that p->carried has -1 for, q->recompute included.
      * Sets p->n_unique and, for those rows, p->unique. */
     int (*cached)(denoiser *d, const forward_req *q, pass *p, err *e);
+    /* The logits of unique[n] of a pass that stores none -> out [n][n_vocab], the mask's too. NULL: passes
+     * always store them. */
+    int (*logits)(denoiser *d, const pass *p, const int *unique, int n, float *out, err *e);
     int (*backward)(denoiser *d, const pass *p, const backward_req *q, float *grads, k_counts *c, err *e);
     int (*restricted)(denoiser *d, const pass *p, const restricted_req *q, double *entropies, err *e);
     /* `seq`, `pos` and `layer` are known to exist. */
@@ -44,7 +49,12 @@ struct denoiser {
     denoiser_info info;
     token_texts texts;
     int64_t n_forwards; /* sequences pushed through forward since open */
+    bool spares_logits; /* small kept passes store no logits either; for tests */
 };
+
+/* Logits of a kept pass up to so many bytes are stored although nobody reads whole rows: a BoE step would
+ * compute its candidates' twice again (docs/performance.md). */
+#define DENOISER_KEPT_LOGITS ((size_t)64 << 20)
 
 struct pass {
     const denoiser *owner;
@@ -53,21 +63,24 @@ struct pass {
     row_ref *rows;
     int n_seqs, *lengths;  /* of the sequences */
     int n_unique, *unique; /* logits row of each row */
-    float *logits;         /* device memory [n_unique][n_vocab] */
+    float *logits;         /* device memory [n_unique][n_vocab], or NULL: not stored */
     k_row_stats *stats;    /* device memory [n_unique] */
     k_top *top;            /* device memory [n_unique] */
+    bool said;             /* the forward filled both */
+    k_act *head_x; /* device memory [n_unique][d_model] what the head reads, where nothing is stored */
     /* The same on the host: aliases where device memory is host memory. */
     k_row_stats *host_stats;
     k_top *host_top;
-    float *host_logits; /* allocated by the first pass_read */
-    bool *read;         /* [n_unique] which rows of host_logits hold something */
+    float *host_logits; /* rows that pass_read brought; none where p->logits is host memory */
+    int *place;         /* [n_unique] where a row is in host_logits, -1: nowhere */
+    int n_read;         /* rows of host_logits */
     /* The kept pass that this one was computed over, or NULL; [n_rows] which of its rows stands for a row,
      * -1: none, it was computed. */
     const pass *over;
     int *carried;
     size_t cap_carried;
-    size_t cap_rows, cap_lengths, cap_unique, cap_read, cap_host_stats, cap_host_top, cap_host_logits;
-    buffer logits_room, stats_room, top_room;
+    size_t cap_rows, cap_lengths, cap_unique, cap_place, cap_host_stats, cap_host_top, cap_host_logits;
+    buffer logits_room, stats_room, top_room, head_room;
     bool kept;
     void *saved; /* the implementation's; freed by ops->free_saved */
     void (*free_saved)(void *);
@@ -81,6 +94,13 @@ struct pass {
 int cached_check(const denoiser *d, const forward_req *q, const pass *p, err *e) MUST_CHECK;
 /* p->over and p->carried of such a request. */
 int cached_carry(const denoiser *d, const forward_req *q, pass *p, err *e) MUST_CHECK;
+
+/* Of a part of a batch (pass_view.c) the batch, and the row there; of others themselves. */
+static inline const pass *pass_whole(const pass *p, int *row) {
+    if (!p->whole) return p;
+    *row += (int)(p->rows - p->whole->rows);
+    return p->whole;
+}
 
 /* The pass that computed a row, and its row there. */
 static inline const pass *pass_source(const pass *p, int *row) {

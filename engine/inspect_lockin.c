@@ -49,7 +49,8 @@ static int batch_run(batch *b, const int *pos, int n, const atomic_bool *cancel,
         b->seqs[j] = (sequence){own, b->n};
         b->rows[j] = (row_ref){j, pos[j]};
     }
-    forward_req q = {.seqs = b->seqs, .n_seqs = n, .rows = b->rows, .n_rows = n, .cancel = cancel};
+    forward_req q = {.seqs = b->seqs, .n_seqs = n, .rows = b->rows, .n_rows = n, .whole_rows = true};
+    q.cancel = cancel;
     int rc = denoiser_forward(b->d, &q, b->p, e);
     return rc ? rc : pass_read(b->p, NULL, 0, e);
 }

@@ -73,6 +73,7 @@ struct policy {
      * in their order, where `memory` was lost. NULL: what it remembers follows from the state. */
     int (*recall)(decision *dec, err *e);
     int (*looks_back)(const param_set *ps);
+    bool reads_logits;   /* `score` or `recall` reads whole rows of logits */
     bool own_passes;     /* runs forwards beside the step's, which guidance does not reach */
     bool narrow_nucleus; /* top-p leaves out the token that crosses it */
     bool ignores_order;  /* draws each position by itself: eos-last has no hold on it */

@@ -222,6 +222,13 @@ int session_asks(const session *s) {
     return s->n_masked + (s->policy->reads_clean ? s->n_clean : 0);
 }
 
+/* Guidance mixes whole rows; a pass that does not store them can still be read, at the price of computing
+ * them again. */
+bool session_reads_logits(const session *s) {
+    return param_real(&s->params, "cfg") > 0 || param_real(&s->params, "temperature") > 0 ||
+           s->policy->reads_logits;
+}
+
 int session_forward(session *s, decision *dec, pass *p, kept_rows kept, err *e) {
     double guidance = param_real(&s->params, "cfg");
     int n_rows = session_asks(s), n_seqs = guidance > 0 ? 2 : 1, rc;
@@ -231,6 +238,7 @@ int session_forward(session *s, decision *dec, pass *p, kept_rows kept, err *e) 
     sequence seqs[2] = {{s->tokens, s->n}, {s->bare, s->n}};
     forward_req q = {.seqs = seqs, .n_seqs = n_seqs, .rows = s->rows, .n_rows = n_seqs * n_rows};
     q.keep = kept != KEPT_NONE, q.keep_asked = kept == KEPT_ASKED;
+    q.whole_rows = session_reads_logits(s);
     q.cancel = s->o.cancel;
     s->pass_ms = 0;
     if (s->o.shared && p == s->p) {

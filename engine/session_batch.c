@@ -19,6 +19,7 @@ static bool next_request(session *s, sequence *seq, forward_req *q) {
     *seq = (sequence){s->tokens, s->n};
     *q = (forward_req){.seqs = seq, .n_seqs = 1, .rows = s->rows, .n_rows = session_asks(s)};
     q->keep = kept != KEPT_NONE, q->keep_asked = kept == KEPT_ASKED;
+    q->whole_rows = session_reads_logits(s);
     q->cancel = s->o.cancel;
     return true;
 }

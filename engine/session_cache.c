@@ -180,6 +180,7 @@ static int compute_few(session *s, const int32_t *base, err *e) {
                      .n_seqs = 1,
                      .rows = s->rows,
                      .n_rows = n_rows,
+                     .whole_rows = session_reads_logits(s),
                      .cancel = s->o.cancel,
                      .over = c->kept,
                      .recompute = c->rows,

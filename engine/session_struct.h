@@ -44,6 +44,8 @@ int session_no_memory(const session *s, err *e);
 
 /* The block that the next step is in. */
 block session_block(const session *s);
+/* Whether whole rows of a step's logits are looked at, as a rule. */
+bool session_reads_logits(const session *s);
 /* A pass of all rows into p: of the sequence and, guided, of the same with everything given masked. After
  * session_decide; dec's pass is then it, or in place of s->p one that sessions share. */
 int session_forward(session *s, decision *dec, pass *p, kept_rows kept, err *e) MUST_CHECK;

@@ -17,7 +17,7 @@ typedef struct answer {
     int *lengths;
     row_ref *rows;
     int n_seqs, n_rows;
-    bool keep, keep_asked;
+    bool keep, keep_asked, whole_rows;
     double guidance, ms;
     size_t cap_tokens, cap_lengths, cap_rows;
 } answer;
@@ -85,13 +85,13 @@ static bool same_rows(const answer *a, const forward_req *q) {
     return true;
 }
 
-/* What is kept counts as well: rows that a pass saves go through more of its last layer, and a product's sums
- * may depend on how many rows it has. */
+/* What is kept and stored counts as well: rows that a pass saves go through more of its last layer, and a
+ * product's sums may depend on how many rows it has. */
 static bool answers(const answer *a, const denoiser *d, const forward_req *q, double guidance) {
     bool same_guidance = !(a->guidance < guidance) && !(a->guidance > guidance);
     return a->known && a->d == d && same_guidance && !q->n_inject && a->n_seqs == q->n_seqs &&
            a->n_rows == q->n_rows && a->keep == q->keep && a->keep_asked == q->keep_asked &&
-           same_sequences(a, q) && same_rows(a, q);
+           a->whole_rows == q->whole_rows && same_sequences(a, q) && same_rows(a, q);
 }
 
 /* Without the memory for it nobody finds the answer. */
@@ -110,7 +110,7 @@ static void remember(answer *a, const denoiser *d, const forward_req *q, double 
     if (q->n_rows) memcpy(a->rows, q->rows, (size_t)q->n_rows * sizeof *a->rows);
     a->d = d;
     a->n_seqs = q->n_seqs, a->n_rows = q->n_rows;
-    a->keep = q->keep, a->keep_asked = q->keep_asked;
+    a->keep = q->keep, a->keep_asked = q->keep_asked, a->whole_rows = q->whole_rows;
     a->guidance = guidance, a->ms = ms;
     a->known = true;
 }
@@ -175,7 +175,7 @@ static bool joins(shared_pass *m, const denoiser *d, const forward_req *q, const
                   int n) {
     if (n == SHARED_PASS_MOST || !plain(q) || answers(&m->last, d, q, 0)) return false;
     if (n && (q->keep != chosen[0]->keep || q->keep_asked != chosen[0]->keep_asked ||
-              !denoiser_batches(d, chosen[0]->seqs, q->seqs)))
+              q->whole_rows != chosen[0]->whole_rows || !denoiser_batches(d, chosen[0]->seqs, q->seqs)))
         return false;
     for (int i = 0; i < n; i++) {
         if (same_request(chosen[i], q)) return false;
@@ -197,7 +197,7 @@ static row_ref *gather_rows(const forward_req *const *q, int n, int *n_rows) {
 static int run_batch(shared_pass *m, denoiser *d, const forward_req *const *q, int n, err *e) {
     sequence seqs[SHARED_PASS_MOST];
     forward_req all = {.seqs = seqs, .n_seqs = n, .cancel = q[0]->cancel};
-    all.keep = q[0]->keep, all.keep_asked = q[0]->keep_asked;
+    all.keep = q[0]->keep, all.keep_asked = q[0]->keep_asked, all.whole_rows = q[0]->whole_rows;
     for (int i = 0; i < n; i++) seqs[i] = *q[i]->seqs;
     row_ref *rows = gather_rows(q, n, &all.n_rows);
     if (!rows) return err_set(e, ERR_NO_MEMORY, "out of memory for %d rows", all.n_rows);

@@ -24,7 +24,7 @@ typedef struct timed {
 } timed;
 
 /* An operation that is not wrapped below would get a device that is not its own. */
-_Static_assert((sizeof(kernels) - offsetof(kernels, close)) / sizeof(void (*)(void)) == 36,
+_Static_assert((sizeof(kernels) - offsetof(kernels, close)) / sizeof(void (*)(void)) == 39,
                "a new operation needs a wrapper here");
 
 const char *phase_name(phase p) {
@@ -334,6 +334,43 @@ static void timed_soft_write(kernels *k, float *out, const float *logits, const 
          weight_bytes(k, E) + floats((double)n * V) + floats((double)n * E->cols));
 }
 
+/* Statistics of the same logits cannot be told apart from the product. */
+static void timed_head(kernels *k, k_row_stats *stats, k_top *top, const k_head *h, int n) {
+    kernels *real = start(k);
+    timer(k)->backward = false;
+    real->head(real, stats, top, h, n);
+    double stored = h->z ? (double)n * h->w->rows : 0;
+    stop(k, PHASE_HEAD, product_flops(n, h->w),
+         weight_bytes(k, h->w) + acts(k, (double)n * h->w->cols) + floats(stored));
+}
+
+/* Of the logits of n rows when they are needed again: arithmetic, and bytes. */
+static double again_flops(const k_head *h, int n) {
+    return h->z ? 0 : product_flops(n, h->w);
+}
+
+static double again_bytes(const kernels *k, const k_head *h, int n) {
+    if (h->z) return floats((double)n * h->w->rows);
+    return weight_bytes(k, h->w) + acts(k, (double)n * h->w->cols);
+}
+
+static void timed_head_back(kernels *k, k_act *dx, const k_head *h, const k_row_stats *stats, const int *rows,
+                            int n, k_counts *c) {
+    kernels *real = start(k);
+    timer(k)->backward = true;
+    real->head_back(real, dx, h, stats, rows, n, c);
+    stop(k, PHASE_BACK_HEAD, product_flops(n, h->w) + again_flops(h, n),
+         weight_bytes(k, h->w) + again_bytes(k, h, n) + acts(k, (double)n * h->w->cols));
+}
+
+static void timed_head_soft(kernels *k, float *out, const k_head *h, const k_row_stats *stats,
+                            const int *rows, int n, const k_weight *E) {
+    kernels *real = start(k);
+    real->head_soft(real, out, h, stats, rows, n, E);
+    stop(k, PHASE_SOFT, 2.0 * n * h->w->rows * E->cols + again_flops(h, n),
+         weight_bytes(k, E) + again_bytes(k, h, n) + floats((double)n * E->cols));
+}
+
 static const kernels wrappers = {
     .close = timed_close,
     .fork = timed_fork,
@@ -388,6 +425,11 @@ int denoiser_fork_timed(denoiser **out, denoiser *d, phase_times *times, err *e)
     t->base.act_bytes = fork->k->act_bytes;
     t->base.product_bytes = fork->k->product_bytes;
     t->base.host = fork->k->host;
+    if (fork->k->head) {
+        t->base.head = timed_head;
+        t->base.head_back = timed_head_back;
+        t->base.head_soft = timed_head_soft;
+    }
     memcpy(t->base.title, fork->k->title, sizeof t->base.title);
     t->real = fork->k;
     t->d = fork;

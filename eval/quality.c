@@ -32,7 +32,8 @@ static void mask_some(elbo *s, int32_t mask, int l, uint64_t seed, int draw) {
 
 static int masked_nats(denoiser *d, elbo *s, int l, const atomic_bool *cancel, double *out, err *e) {
     sequence seq = {s->tokens, s->t->n};
-    forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = l, .cancel = cancel};
+    forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = s->rows, .n_rows = l, .whole_rows = true};
+    q.cancel = cancel;
     int rc = denoiser_forward(d, &q, s->p, e);
     if (!rc) rc = pass_read(s->p, NULL, 0, e);
     *out = 0;

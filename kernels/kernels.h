@@ -193,12 +193,23 @@ typedef struct k_attn_back {
     k_act *dqkv;      /* [seeds·n][(H+2KV)·hd], overwritten */
 } k_attn_back;
 
+/* The head's product with what belongs to it: logits z = scale·x Wᵀ + bias of rows of x [rows][d], d being
+ * W's columns and V its rows; column `mask` (or -1) is taken as -inf. z has the same rows [rows][V], or is
+ * NULL: then logits are computed in tiles of the vocabulary wherever they are needed, and never stored. */
+typedef struct k_head {
+    const k_act *x; /* may be NULL where z is there already */
+    float *z;
+    const k_weight *w;
+    float scale;
+    int mask;
+} k_head;
+
 /* Rows that passed through each kind of backward product since the caller zeroed it.
  * The operations add to it; it is how `backward_rows` is measured rather than asserted. */
 typedef struct k_counts {
     int64_t linear_calls, linear_rows; /* linear_back */
     int64_t attn_calls, attn_rows;     /* attention_back: seeds·n */
-    int64_t head_calls, head_rows;     /* entropy_back */
+    int64_t head_calls, head_rows;     /* entropy_back, head_back */
 } k_counts;
 
 typedef enum k_fault_kind { K_OK, K_NO_DEVICE, K_NO_MEMORY, K_LOST } k_fault_kind;
@@ -303,6 +314,19 @@ struct kernels {
     /* Soft write (Eq. 10): out[i] = Eᵀ π of logits row rows[i] (NULL: i), [n][d]; E has at least V rows. */
     void (*soft_write)(kernels *k, float *out, const float *logits, const k_row_stats *stats, const int *rows,
                        int n, int V, int mask, const k_weight *E);
+
+    /* ---- the head in tiles of the vocabulary ---- NULL on devices without them, all three or none */
+    /* logits and head_stats of rows [0, n) in one: the same statistics and highest logits. Fills h->z, if not
+     * NULL, but for what the mask's column holds. top may be NULL. A row's results depend on neither the
+     * other rows nor the number of threads as long as a product's do not (kernels_exact_rows). */
+    void (*head)(kernels *k, k_row_stats *stats, k_top *top, const k_head *h, int n);
+    /* entropy_back and linear_back in one, with gradients as entropy_back has them at h->scale:
+     * dx[i] = scale·Σ_v -π_v(log π_v + H) W_v of row rows[i] (NULL: i), [n][d]. */
+    void (*head_back)(kernels *k, k_act *dx, const k_head *h, const k_row_stats *stats, const int *rows,
+                      int n, k_counts *c);
+    /* soft_write of rows[i] (NULL: i) of the head: out[i] = Eᵀ π, [n][cols of E]; E has at least V rows. */
+    void (*head_soft)(kernels *k, float *out, const k_head *h, const k_row_stats *stats, const int *rows,
+                      int n, const k_weight *E);
 };
 
 typedef enum k_precision { K_PRECISION_AUTO, K_PRECISION_F32, K_PRECISION_BF16 } k_precision;

@@ -181,5 +181,6 @@ const policy policy_klass = {
     .params = params,
     .score = score,
     .recall = recall,
+    .reads_logits = true,
     .looks_back = looks_back,
 };

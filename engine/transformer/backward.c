@@ -39,7 +39,7 @@ typedef struct backward {
     float *unit;                          /* [n_head][d] gradient of one entropy at the last layer's output */
     float *coef;                          /* [seeds·n_head] */
     float *dx, *out;                      /* [seeds·n][d], [seeds·n_wrt][d] */
-    k_act *dz, *dh;                       /* [head_most][V], [head_most][d] */
+    k_act *dz, *dh;                       /* [head_most][V] or NULL (head in tiles), [head_most][d] */
     k_act *dx_act, *dn, *dm, *dgu, *dqkv; /* [seeds·n] rows */
     tf_temp tmp;                          /* [n] rows; only without saved gate and up */
 } backward;
@@ -133,7 +133,7 @@ static void choose_chunks(backward *b) {
     size_t chunk = tf_chunk_floats(t), per_seed = size(b->n, 3 * t->f + 5 * t->d);
     size_t fit = per_seed ? chunk / per_seed : 1;
     b->seeds = fit < 1 ? 1 : fit < (size_t)b->q->n_seeds ? (int)fit : b->q->n_seeds;
-    size_t rows = chunk / 4 / (size_t)t->V;
+    size_t rows = chunk / 4 / (size_t)(t->base.k->head_back ? t->d : t->V);
     b->head_most = rows < 1 ? 1 : rows < (size_t)b->n_head ? (int)rows : b->n_head;
 }
 
@@ -169,7 +169,7 @@ static void carve(backward *b, tf_carve *c) {
     int qw = tf_q_width(t);
     b->unit = tf_take_floats(c, heads, t->d);
     b->coef = tf_take_floats(c, (size_t)b->seeds, b->n_head);
-    b->dz = tf_take_act(c, t, most, t->V);
+    if (!t->base.k->head_back) b->dz = tf_take_act(c, t, most, t->V);
     b->dh = tf_take_act(c, t, most, t->d);
     b->dx = tf_take_floats(c, rows, t->d);
     b->out = tf_take_floats(c, (size_t)b->seeds, b->q->n_wrt * t->d);
@@ -197,14 +197,26 @@ static int reserve(backward *b, err *e) {
 
 /* ---- head ---- */
 
+/* dh of n objective rows. */
+static void logits_back(backward *b, const int *rows, int n) {
+    transformer *t = b->t;
+    kernels *k = t->base.k;
+    const pass *p = b->p;
+    k_head h = tf_head_of(t, p->head_x, p->logits);
+    if (k->head_back) {
+        k->head_back(k, b->dh, &h, p->stats, rows, n, b->c);
+        return;
+    }
+    k->entropy_back(k, b->dz, p->logits, p->stats, rows, n, t->V, h.mask, h.scale, b->c);
+    k->linear_back(k, b->dh, b->dz, n, &t->head, b->c);
+}
+
 /* unit[i] for `n` objective rows from i on. */
 static void head_rows_back(backward *b, int i, int n) {
     transformer *t = b->t;
     kernels *k = t->base.k;
     const int *rows = tf_index_at(t, b->heads + (size_t)i);
-    k->entropy_back(k, b->dz, b->p->logits, b->p->stats, rows, n, t->V, t->base.info.mask_id, t->logit_scale,
-                    b->c);
-    k->linear_back(k, b->dh, b->dz, n, &t->head, b->c);
+    logits_back(b, rows, n);
     k->norm_back(k, &(k_norm_back){.n = n,
                                    .d = t->d,
                                    .eps = t->eps,

@@ -62,7 +62,7 @@ static int index_wanted(cached *c, err *e) {
 static void carve(cached *c, tf_carve *room) {
     c->acts = tf_take_acts(room, c->t, c->n, 0);
     c->tmp = tf_take_temp(room, c->t, c->n);
-    c->head_x = tf_take_act(room, c->t, (size_t)c->p->n_unique, c->t->d);
+    c->head_x = tf_take_head_x(room, c->t, c->p);
 }
 
 static int prepare(cached *c, err *e) {
@@ -70,6 +70,7 @@ static int prepare(cached *c, err *e) {
     int rc = index_wanted(c, e);
     if (!rc) rc = tf_index_send(&c->index, c->t, e);
     if (!rc) rc = tf_reserve_rope(c->t, c->n_seq, e);
+    if (!rc) rc = tf_reserve_head_x(c->t, c->p, e);
     if (rc) return rc;
     tf_carve room = {0};
     carve(c, &room);
@@ -107,7 +108,7 @@ static void run_head(cached *c) {
     norm.x = c->acts.x2, norm.y = c->tmp.y, norm.gate = tf_mlp_affine(t, t->L - 1).gate;
     norm.rows = tf_index_at(t, c->wanted), norm.h = c->head_x;
     t->base.k->norm(t->base.k, &norm);
-    tf_logits(t, c->head_x, c->p->logits, c->p->n_unique);
+    tf_run_head(t, c->p, c->head_x);
 }
 
 int tf_cached(denoiser *d, const forward_req *q, pass *p, err *e) {

@@ -227,7 +227,7 @@ static void carve_work(forward *f, tf_carve *c) {
     if (!f->q->keep || f->part) f->acts = tf_take_acts(c, t, f->n, f->part ? TF_KEEP_RAW : 0);
     f->vectors = tf_take_floats(c, (size_t)f->q->n_inject, t->d);
     f->x_final = f->q->keep ? ((tf_saved *)f->p->saved)->x_final : tf_take_floats(c, unique, t->d);
-    f->head_x = tf_take_act(c, t, unique, t->d);
+    f->head_x = tf_take_head_x(c, t, f->p);
 }
 
 static int reserve_bad(transformer *t, err *e) {
@@ -243,6 +243,7 @@ static int prepare(forward *f, err *e) {
     if (!rc) rc = tf_reserve_rope(t, f->max_len, e);
     if (!rc) rc = reserve_bad(t, e);
     if (!rc && f->q->keep) rc = reserve_saved(f, e);
+    if (!rc) rc = tf_reserve_head_x(t, f->p, e);
     if (rc) return rc;
     tf_carve c = {0};
     carve_work(f, &c);
@@ -368,7 +369,7 @@ static void run_head(forward *f) {
     norm.rows = tf_index_at(t, f->wanted), norm.sum = f->x_final, norm.h = f->head_x;
     norm.bad = t->bad, norm.stage = t->L;
     k->norm(k, &norm);
-    tf_logits(t, f->head_x, f->p->logits, f->p->n_unique);
+    tf_run_head(t, f->p, f->head_x);
 }
 
 int tf_forward(denoiser *d, const forward_req *q, pass *p, err *e) {

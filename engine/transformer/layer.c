@@ -67,14 +67,20 @@ size_t tf_chunk_floats(const transformer *t) {
     return (size_t)1 << (t->base.k->host ? 24 : 27);
 }
 
-/* Kept activations, the room of a layer twice over (forward and backward), and logits of half the rows. */
+/* Logits of half the rows of a kept pass, or what enters the head where they are not stored. */
+static size_t logits_bytes(const transformer *t, int n) {
+    size_t rows = (size_t)n / 2 + 1, all = rows * (size_t)t->V * sizeof(float);
+    bool stored = !t->base.k->head || all <= DENOISER_KEPT_LOGITS;
+    return stored ? all : rows * (size_t)t->d * (size_t)t->base.k->act_bytes;
+}
+
+/* Kept activations, the room of a layer twice over (forward and backward), and the logits. */
 size_t tf_pass_bytes(const transformer *t, int n) {
     tf_carve layer = {0}, temp = {0};
     tf_take_acts(&layer, t, n, TF_KEEP_RAW | (tf_keeps_gu(t, n) ? TF_KEEP_GU : 0));
     tf_take_temp(&temp, t, n);
-    size_t logits = (size_t)(n / 2 + 1) * (size_t)t->V * sizeof(float);
     size_t first = t->base.k->host ? (size_t)n * (size_t)tf_qkv_width(t) * sizeof(float) : 0;
-    return layer.used * (size_t)t->L + 2 * temp.used + logits + first;
+    return layer.used * (size_t)t->L + 2 * temp.used + logits_bytes(t, n) + first;
 }
 
 /* ---- index arrays ---- */
@@ -207,10 +213,6 @@ void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, con
     k->linear(k, out, tmp->m, n, &w->down);
 }
 
-void tf_logits(transformer *t, const k_act *h, float *logits, int n) {
-    t->base.k->logits(t->base.k, logits, h, n, &t->head, t->logit_scale);
-}
-
 int tf_check_cancel(const atomic_bool *cancel, err *e) {
     return cancel && atomic_load(cancel) ? err_set(e, ERR_CANCELLED, "cancelled") : 0;
 }
@@ -245,23 +247,4 @@ void tf_embedding(const denoiser *d, int32_t token, float *out) {
         u = (u + 0x7fffu + (u >> 16 & 1)) & 0xffff0000u;
         memcpy(out + j, &u, sizeof u);
     }
-}
-
-int tf_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) {
-    transformer *t = (transformer *)d;
-    kernels *k = d->k;
-    tf_index index = {0};
-    for (int i = 0; i < n; i++) tf_index_add(&index, &p->unique[rows[i]], 1);
-    size_t bytes = (size_t)n * (size_t)t->d * sizeof(float);
-    tf_carve c;
-    int rc = tf_index_send(&index, t, e);
-    if (!rc) rc = tf_reserve_work(t, bytes, &c, e);
-    if (!rc && n > 0) {
-        float *soft = tf_take_floats(&c, (size_t)n, t->d);
-        k->soft_write(k, soft, p->logits, p->stats, tf_index_at(t, 0), n, t->V, d->info.mask_id, &t->embed);
-        k->get(k, out, soft, bytes);
-        rc = device_check(k, e);
-    }
-    tf_index_release(&index);
-    return rc;
 }

@@ -47,6 +47,7 @@ static int open_device(loader *ld) {
 const denoiser_ops tf_ops = {
     .forward = tf_forward,
     .cached = tf_cached,
+    .logits = tf_row_logits,
     .backward = tf_backward,
     .restricted = tf_restricted,
     .attention = tf_attention,

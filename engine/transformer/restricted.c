@@ -23,7 +23,7 @@ typedef struct restricted {
     size_t pos, src, spans, overlay, inject, want; /* offsets in the index */
     tf_acts acts;
     tf_temp tmp;
-    float *vectors, *logits; /* [cases][d], [head_most][V] */
+    float *vectors, *logits; /* [cases][d], [head_most][V] or NULL where the head goes in tiles */
     k_act *head_x;           /* [head_most][d] */
     k_row_stats *stats;      /* [head_most], device memory */
 } restricted;
@@ -92,7 +92,7 @@ static void next_chunk(restricted *r) {
         if (c->n_recompute > r->most_rows) r->most_rows = c->n_recompute;
         r->to++;
     }
-    size_t heads = tf_chunk_floats(t) / 4 / (size_t)t->V;
+    size_t heads = tf_chunk_floats(t) / 4 / (size_t)(t->base.k->head ? t->d : t->V);
     r->head_most = heads < 1 ? 1 : heads < (size_t)r->n_want ? (int)heads : r->n_want;
 }
 
@@ -144,7 +144,7 @@ static void carve(restricted *r, tf_carve *c) {
     r->acts = tf_take_acts(c, t, r->rows, 0);
     r->tmp = tf_take_temp(c, t, r->rows);
     r->vectors = tf_take_floats(c, (size_t)(r->to - r->from), t->d);
-    r->logits = tf_take_floats(c, heads, t->V);
+    r->logits = t->base.k->head ? NULL : tf_take_floats(c, heads, t->V);
     r->head_x = tf_take_act(c, t, heads, t->d);
     r->stats = (k_row_stats *)tf_take_floats(c, heads, sizeof(k_row_stats) / sizeof(float));
 }
@@ -182,6 +182,19 @@ static int stack(restricted *r, err *e) {
     return 0;
 }
 
+/* Statistics of `n` normed rows. */
+static void say(restricted *r, int n) {
+    transformer *t = r->t;
+    kernels *k = t->base.k;
+    k_head h = tf_head_of(t, r->head_x, NULL);
+    if (k->head) {
+        k->head(k, r->stats, NULL, &h, n);
+        return;
+    }
+    tf_logits(t, r->head_x, r->logits, n);
+    k->head_stats(k, r->stats, NULL, r->logits, n, t->V, h.mask);
+}
+
 /* Entropies of `n` wanted rows from i on. */
 static int entropies_of(restricted *r, int i, int n, k_row_stats *host, double *out, err *e) {
     transformer *t = r->t;
@@ -190,8 +203,7 @@ static int entropies_of(restricted *r, int i, int n, k_row_stats *host, double *
     norm.x = r->acts.x2, norm.y = r->tmp.y, norm.gate = tf_mlp_affine(t, t->L - 1).gate;
     norm.rows = tf_index_at(t, r->want + (size_t)i), norm.h = r->head_x;
     k->norm(k, &norm);
-    tf_logits(t, r->head_x, r->logits, n);
-    k->head_stats(k, r->stats, NULL, r->logits, n, t->V, t->base.info.mask_id);
+    say(r, n);
     k->get(k, host, r->stats, (size_t)n * sizeof *host);
     int rc = device_check(k, e);
     for (int j = 0; j < n && !rc; j++) {

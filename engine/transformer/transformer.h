@@ -17,6 +17,7 @@
  *   synthetic.c       random weights in place of a checkpoint's
  *   device.c          which device, whether it fits, weights onto it
  *   layer.c           rows through a layer, workspace; shared by the passes below
+ *   head.c            rows through the head: statistics, logits, soft writes
  *   dit.c             scale, shift and gate of a DiT's norms
  *   forward.c         logits, and what a kept pass saves
  *   first.c           what the first layer made of rows that did not change
@@ -142,6 +143,7 @@ int tf_restricted(denoiser *d, const pass *p, const restricted_req *q, double *e
 int tf_attention(denoiser *d, const pass *p, int seq, int pos, int layer, float *out, err *e) MUST_CHECK;
 void tf_embedding(const denoiser *d, int32_t token, float *out);
 int tf_soft_write(denoiser *d, const pass *p, const int *rows, int n, float *out, err *e) MUST_CHECK;
+int tf_row_logits(denoiser *d, const pass *p, const int *unique, int n, float *out, err *e) MUST_CHECK;
 void tf_free_saved(void *saved);
 
 /* Widths of a row: queries, keys (or values), all three. */
@@ -242,6 +244,16 @@ void tf_run_layer(transformer *t, int l, const tf_rows *r, const tf_acts *a, con
 
 /* Logits of n normed rows. */
 void tf_logits(transformer *t, const k_act *h, float *logits, int n);
+
+/* The head over rows x [n][d], with their logits where those are stored. */
+k_head tf_head_of(const transformer *t, const k_act *x, float *logits);
+/* Where the head's input of a pass goes, n_unique rows: into the pass if its logits are not stored, else from
+ * the carve. */
+k_act *tf_take_head_x(tf_carve *c, const transformer *t, const pass *p);
+/* Makes room in the pass for that. */
+int tf_reserve_head_x(transformer *t, pass *p, err *e) MUST_CHECK;
+/* What the head says of these rows: logits if stored, and statistics where the device has both in one. */
+void tf_run_head(transformer *t, pass *p, const k_act *x);
 
 /* ERR_CANCELLED when the flag is set. */
 int tf_check_cancel(const atomic_bool *cancel, err *e) MUST_CHECK;

@@ -46,7 +46,7 @@ enum { PARALLEL_MIN = 1 << 17, PARALLEL_MIN_MADDS = 1 << 23 };
 /* Thread-local buffers that only grow; each use has its own, so that nesting is safe. */
 typedef enum cpu_slot {
     SLOT_TILE,   /* widened weights */
-    SLOT_SCORES, /* attention scores, soft-write probabilities */
+    SLOT_SCORES, /* attention scores; a tile of logits, probabilities or their gradients */
     SLOT_GRADS,  /* gradients of scores */
     SLOT_COLS,   /* columns of scores at active rows */
     SLOT_KEYS,   /* overlaid keys and values; queries of active rows */
@@ -54,6 +54,7 @@ typedef enum cpu_slot {
     SLOT_ACTS,   /* packed or rounded activations of a product */
     SLOT_SUMS,   /* sums of a product that are not in their place yet */
     SLOT_PANEL,  /* columns of a small product's second matrix */
+    SLOT_HEAD,   /* rows that enter the head's product, or what is known of their logits */
     N_SLOTS
 } cpu_slot;
 
@@ -84,6 +85,11 @@ void cpu_gemm_small(const cpu_product *p);
  * apart. As k's products are: from operands rounded to bfloat16, or in float32. */
 void cpu_back(const kernels *k, float *dx, const float *dy, int ldy, int n, const k_weight *w, int first,
               int rows);
+
+/* z[n][rows] = scale·x Wᵀ + bias of rows [first, first+rows) of W, as k's products are. Never of a weight's
+ * copy: its part of the file is read, which gives the same bits. */
+void cpu_logits_of(const kernels *k, float *z, const float *x, int n, const k_weight *w, float scale,
+                   int first, int rows);
 
 /* Row `row` of a matrix as float32 -> out[cols]; and its elements [first, first+n), whole blocks. */
 void cpu_widen(float *out, const k_matrix *w, int row);
@@ -236,5 +242,10 @@ void cpu_entropy_back(kernels *k, k_act *dz, const float *logits, const k_row_st
                       int n, int V, int mask, float scale, k_counts *c);
 void cpu_soft_write(kernels *k, float *out, const float *logits, const k_row_stats *stats, const int *rows,
                     int n, int V, int mask, const k_weight *E);
+void cpu_head(kernels *k, k_row_stats *stats, k_top *top, const k_head *h, int n);
+void cpu_head_back(kernels *k, k_act *dx, const k_head *h, const k_row_stats *stats, const int *rows, int n,
+                   k_counts *c);
+void cpu_head_soft(kernels *k, float *out, const k_head *h, const k_row_stats *stats, const int *rows, int n,
+                   const k_weight *E);
 
 #endif

@@ -135,6 +135,27 @@ static void forward(const kernels *k, float *y, const float *x, int n, const k_w
     product(y, x, n, w, scale, rounded);
 }
 
+/* Rows [first, first+rows) of a weight as one, without its copy, whose groups are as long as the whole. */
+static k_weight rows_of(const k_weight *w, int first, int rows) {
+    k_weight some = {.rows = rows, .cols = w->cols, .bias = w->bias ? w->bias + first : NULL};
+    for (int i = 0, at = 0; i < w->n_parts; at += w->part[i++].rows) {
+        k_matrix m = w->part[i];
+        int from = first > at ? first - at : 0, to = least(first + rows - at, m.rows);
+        if (from >= to) continue;
+        m.data = (const char *)m.data + (size_t)from * k_row_bytes(m.dtype, m.cols);
+        m.rows = to - from;
+        some.part[some.n_parts++] = m;
+    }
+    return some;
+}
+
+void cpu_logits_of(const kernels *k, float *z, const float *x, int n, const k_weight *w, float scale,
+                   int first, int rows) {
+    assert(first >= 0 && rows > 0 && first + rows <= w->rows);
+    k_weight some = rows_of(w, first, rows);
+    forward(k, z, x, n, &some, scale);
+}
+
 /* ---- operations ---- */
 
 void cpu_linear(kernels *k, k_act *y, const k_act *x, int n, const k_weight *w) {

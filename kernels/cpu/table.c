@@ -69,6 +69,9 @@ static kernels cpu = {
     .head_stats = cpu_head_stats,
     .entropy_back = cpu_entropy_back,
     .soft_write = cpu_soft_write,
+    .head = cpu_head,
+    .head_back = cpu_head_back,
+    .head_soft = cpu_head_soft,
 };
 
 /* "model name : X" gives X; a kernel that does not say leaves the title alone. */

@@ -129,7 +129,7 @@ static void run_once(denoiser *d, const denoiser_info *info) {
     int32_t tokens[ROWS] = {0, info->mask_id, info->mask_id};
     sequence seq = {tokens, ROWS};
     row_ref row = {0, 1};
-    forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = &row, .n_rows = 1};
+    forward_req q = {.seqs = &seq, .n_seqs = 1, .rows = &row, .n_rows = 1, .whole_rows = true};
     pass *p = pass_new();
     err e = {0};
     if (p && denoiser_forward(d, &q, p, &e) == 0) fuzz_touch(pass_logits(p, 0), 4 * (size_t)info->n_vocab);

@@ -716,7 +716,7 @@ static void test_mapped(void **state) {
     sequence s = {tokens, N};
     row_ref row = {0, 1};
     pass *p = pass_new();
-    forward_req q = {.seqs = &s, .n_seqs = 1, .rows = &row, .n_rows = 1};
+    forward_req q = {.seqs = &s, .n_seqs = 1, .rows = &row, .n_rows = 1, .whole_rows = true};
     CHECK(denoiser_forward(d, &q, p, &e) == 0);
     double distance = 0;
     for (int v = 0; v < 47; v++)
