@@ -255,7 +255,8 @@ static bool reserve_host(pass *p, size_t n) {
 /* Bytes of a pass's logits, 0: they are not stored. */
 static size_t stored_bytes(const denoiser *d, const forward_req *q, size_t all) {
     bool again = d->ops->logits && d->k->head;
-    return !again || q->whole_rows || (q->keep && !d->spares_logits && all <= DENOISER_KEPT_LOGITS) ? all : 0;
+    bool keeps = q->keep && !d->spares_logits && denoiser_keeps_logits(d->info.n_vocab, all);
+    return !again || q->whole_rows || keeps ? all : 0;
 }
 
 static int reserve_device(pass *p, kernels *k, size_t n, size_t logits, err *e) {

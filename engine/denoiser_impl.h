@@ -52,9 +52,13 @@ struct denoiser {
     bool spares_logits; /* small kept passes store no logits either; for tests */
 };
 
-/* Logits of a kept pass up to so many bytes are stored although nobody reads whole rows: a BoE step would
- * compute its candidates' twice again (docs/performance.md). */
-#define DENOISER_KEPT_LOGITS ((size_t)64 << 20)
+/* Whether a kept pass stores its logits although nobody reads whole rows, because a BoE step would compute
+ * its candidates' twice again: up to so many bytes, and never those of a large vocabulary
+ * (docs/performance.md). */
+static inline bool denoiser_keeps_logits(int n_vocab, size_t bytes) {
+    enum { LARGE_VOCABULARY = 1 << 16 };
+    return n_vocab < LARGE_VOCABULARY && bytes <= (size_t)64 << 20;
+}
 
 struct pass {
     const denoiser *owner;

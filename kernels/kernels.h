@@ -344,8 +344,7 @@ int kernels_open(kernels **out, const k_open *o, k_fault *f);
 /* What a device module exports under the name "kernels_module_open". */
 typedef int kernels_module_fn(kernels **out, const k_open *o, k_fault *f);
 
-/* The CPU: OpenMP loops, products in float32 from oneDNN. Never NULL, valid for the whole run; close does
- * nothing. */
+/* The CPU: OpenMP loops, products in float32. Never NULL, valid for the whole run; close does nothing. */
 kernels *kernels_cpu(void);
 
 /* Likewise, but products with weights (linear, logits, linear_back, soft_write) round both operands to
@@ -356,8 +355,9 @@ kernels *kernels_cpu_bf16(void);
 bool kernels_have_bf16(void);
 /* Whether a row of k's linear and logits is the same bits whatever other rows are with it. */
 bool kernels_exact_rows(const kernels *k);
-/* For tests: false makes this processor one without vectors of 512 bits. */
-void kernels_allow_wide(bool yes);
+/* For tests: makes this processor one whose vectors have at most so many bits: 512, 256, or 0 for one that
+ * leaves products to oneDNN. */
+void kernels_limit_vectors(int bits);
 
 /* So many processes on this machine hold weights of their own: each keeps to its share of memory for copies
  * of them (load). 1 unless said. */

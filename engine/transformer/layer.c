@@ -70,7 +70,7 @@ size_t tf_chunk_floats(const transformer *t) {
 /* Logits of half the rows of a kept pass, or what enters the head where they are not stored. */
 static size_t logits_bytes(const transformer *t, int n) {
     size_t rows = (size_t)n / 2 + 1, all = rows * (size_t)t->V * sizeof(float);
-    bool stored = !t->base.k->head || all <= DENOISER_KEPT_LOGITS;
+    bool stored = !t->base.k->head || denoiser_keeps_logits(t->V, all);
     return stored ? all : rows * (size_t)t->d * (size_t)t->base.k->act_bytes;
 }
 

@@ -3,14 +3,20 @@
 
 #include <stdatomic.h>
 #ifdef CPU_X86
-#include <immintrin.h>
+#include CPU_INTRINSICS
 #endif
 
-static atomic_bool forbidden;
+static atomic_int most_bits = 512;
 
-void kernels_allow_wide(bool yes) {
-    atomic_store(&forbidden, !yes);
+void kernels_limit_vectors(int bits) {
+    atomic_store(&most_bits, bits);
 }
+
+#ifdef CPU_X86
+static bool allowed(int bits) {
+    return atomic_load(&most_bits) >= bits;
+}
+#endif
 
 bool kernels_have_bf16(void) {
     return cpu_has_bf16();
@@ -27,8 +33,8 @@ bool kernels_exact_rows(const kernels *k) {
 
 bool cpu_has_256(void) {
 #ifdef CPU_X86
-    return !atomic_load(&forbidden) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+    /* every processor with AVX2 converts halves (F16C) too, which not all compilers can ask for */
+    return allowed(256) && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
     return false;
 #endif
@@ -36,9 +42,8 @@ bool cpu_has_256(void) {
 
 bool cpu_has_512(void) {
 #ifdef CPU_X86
-    return !atomic_load(&forbidden) && __builtin_cpu_supports("avx512f") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
+    return allowed(512) && CPU_SUPPORTS_512("avx512f") && CPU_SUPPORTS_512("avx512bw") &&
+           CPU_SUPPORTS_512("avx512dq") && CPU_SUPPORTS_512("avx512vl");
 #else
     return false;
 #endif
@@ -46,7 +51,7 @@ bool cpu_has_512(void) {
 
 bool cpu_has_bf16(void) {
 #ifdef CPU_X86
-    return cpu_has_512() && __builtin_cpu_supports("avx512bf16");
+    return cpu_has_512() && CPU_SUPPORTS_512("avx512bf16");
 #else
     return false;
 #endif

@@ -3,7 +3,7 @@
 #include "kernels/cpu/product.h"
 
 #ifdef CPU_X86
-#include <immintrin.h>
+#include CPU_INTRINSICS
 
 #include "kernels/cpu/transpose.h"
 

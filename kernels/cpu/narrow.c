@@ -5,7 +5,7 @@
 #include "kernels/cpu/product.h"
 
 #ifdef CPU_X86
-#include <immintrin.h>
+#include CPU_INTRINSICS
 
 typedef unsigned char byte;
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #ifdef CPU_X86
-#include <immintrin.h>
+#include CPU_INTRINSICS
 
 #include "kernels/cpu/transpose.h"
 

@@ -19,16 +19,24 @@
 #include "kernels/cpu/cpu.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
-#define CPU_X86         1
-#define CPU_TARGET_256  __attribute__((target("avx2,fma,f16c")))
-#define CPU_TARGET_512  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
-#define CPU_TARGET_BF16 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define CPU_X86        1
+#define CPU_TARGET_256 __attribute__((target("avx2,fma,f16c")))
+#ifdef CPU_INTRINSICS /* tests: AVX-512 in plain C, on any processor (tests/wide/avx512.h) */
+#define CPU_TARGET_512
+#define CPU_TARGET_BF16
+#define CPU_SUPPORTS_512(feature) true
+#else
+#define CPU_INTRINSICS            <immintrin.h>
+#define CPU_TARGET_512            __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define CPU_TARGET_BF16           __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+#define CPU_SUPPORTS_512(feature) __builtin_cpu_supports(feature)
+#endif
 #endif
 
 typedef uint16_t bf16; /* its bits */
 
-/* Whether the processor has the instructions and nobody asked to do without (kernels_allow_wide): AVX2 with
- * FMA, AVX-512, and that with products of bfloat16. */
+/* Whether the processor has the instructions and nobody asked to do without (kernels_limit_vectors): AVX2
+ * with FMA, AVX-512, and that with products of bfloat16. */
 bool cpu_has_256(void);
 bool cpu_has_512(void);
 bool cpu_has_bf16(void);

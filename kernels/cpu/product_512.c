@@ -5,7 +5,7 @@
 #include "kernels/cpu/product_kind.h"
 
 #ifdef CPU_X86
-#include <immintrin.h>
+#include CPU_INTRINSICS
 
 #include "kernels/cpu/transpose.h"
 

@@ -3,7 +3,7 @@
 #include "kernels/cpu/product_kind.h"
 
 #ifdef CPU_X86
-#include <immintrin.h>
+#include CPU_INTRINSICS
 
 enum { GROUP = CPU_GROUP, TOKENS = 12 };
 

@@ -2,9 +2,9 @@
 #ifndef TABES_KERNELS_CPU_TRANSPOSE_H
 #define TABES_KERNELS_CPU_TRANSPOSE_H
 
-#include <immintrin.h>
-
 #include "kernels/cpu/product.h"
+
+#include CPU_INTRINSICS
 
 /* Row i's element j becomes row j's element i: pairs of rows by elements, then pairs of those by twos, then
  * quarters of vectors, twice. */

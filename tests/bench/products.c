@@ -66,14 +66,14 @@ static double time_kernels(work *w, kernels *k, bool wide) {
         w->loaded[i] = k_stack(&m, 1);
         k->load(k, &w->loaded[i]);
     }
-    kernels_allow_wide(wide);
+    kernels_limit_vectors(wide ? 512 : 0);
     run_kernels(w, k, 0);
     for (int b = 0; b < BATCHES; b++) {
         double begin = clock_now();
         for (int i = 0; i < COPIES; i++) run_kernels(w, k, i);
         t[b] = (clock_now() - begin) / COPIES;
     }
-    kernels_allow_wide(true);
+    kernels_limit_vectors(512);
     for (int i = 0; i < COPIES; i++) k->unload(k, &w->loaded[i]);
     return gflops(w, median(t));
 }

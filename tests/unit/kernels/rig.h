@@ -14,7 +14,7 @@
  * Bounds are tol·(sum of the magnitudes of the terms) + rounding·|value|. SUM is for float32 products and
  * sums: each addition errs by at most 2^-24 of a partial sum, and their signs are mixed.
  *
- * Usage of a program: [--device NAME] [--precision f32|bf16] [--plain] [--rounds N] [seed]
+ * Usage of a program: [--device NAME] [--precision f32|bf16] [--bits 512|256|0] [--rounds N] [seed]
  * --plain: the CPU does without vectors of 512 bits.
  */
 #ifndef TABES_TEST_RIG_H
@@ -420,7 +420,7 @@ static inline int *any_of(int n, int of) {
 /* ---- programs ---- */
 
 static inline int usage(void) {
-    fputs("options: [--device NAME] [--precision f32|bf16] [--plain] [--rounds N] [seed]\n", stderr);
+    fputs("options: [--device NAME] [--precision f32|bf16] [--bits 512|256|0] [--rounds N] [seed]\n", stderr);
     return 2;
 }
 
@@ -436,8 +436,8 @@ static inline int open_device(int argc, char **argv) {
             o.precision = K_PRECISION_BF16, i++;
         else if (!strcmp(argv[i], "--precision") && value && !strcmp(argv[i + 1], "f32"))
             o.precision = K_PRECISION_F32, i++;
-        else if (!strcmp(argv[i], "--plain"))
-            kernels_allow_wide(false);
+        else if (!strcmp(argv[i], "--bits") && value)
+            kernels_limit_vectors((int)strtol(argv[++i], NULL, 10));
         else if (!strcmp(argv[i], "--rounds") && value)
             chosen = (int)strtol(argv[++i], NULL, 10);
         else if (argv[i][0] >= '0' && argv[i][0] <= '9')
