@@ -92,12 +92,13 @@ def change(w, rng, folder):
     look(w, rng, folder)
 
 
-def session(c, doing, rng, until, folder):
+def session(c, doing, rng, seconds, folder):
     """One workbench from start to end; what was in use after each round."""
     w, heap = Session(OPEN, folder), []
     w.command("goto 12")
-    if until - time.monotonic() > 100:  # a short one has no growth to be told
+    if doing is look:
         settle_in(w)
+    until = time.monotonic() + seconds
     while time.monotonic() < until and w.alive():
         doing(w, rng, folder)
         heap.append(w.heap())
@@ -114,10 +115,10 @@ def session(c, doing, rng, until, folder):
 
 def use(c, seconds, each, folder):
     rng = random.Random(1)
-    end, rounds, worst, most = time.monotonic() + seconds, 0, 0, 0
-    while time.monotonic() < end:
+    rounds, worst, most = 0, 0, 0
+    for _ in range(max(1, round(seconds / (2 * each)))):
         for doing in (look, change):
-            heap, resident = session(c, doing, rng, min(end, time.monotonic() + each), folder)
+            heap, resident = session(c, doing, rng, each, folder)
             rounds, most = rounds + len(heap), max(most, resident)
             if doing is look and len(heap) > 5:
                 worst = max(worst, growth(heap))
