@@ -18,7 +18,7 @@ from screen import Screen
 PUZZLE = "589..4...\n..6..3...\n...759.68\n.6......9\n.13.....4\n7.4..6...\n.479..5..\n1958.7...\n2..1....."
 OPEN = ["open", "-m", "sudoku", "-p", PUZZLE, "--policies", "confidence,boe", "--no-config"]
 RECORDINGS = ["examples/trajectories/sudoku-greedy.jsonl", "examples/trajectories/sudoku-boe.jsonl"]
-ALLOWED = 1 << 20  # bytes that rounds may differ by: caches, histories up to their limits
+ALLOWED = 2 << 20  # bytes that rounds may add: caches, histories up to their limits
 
 # What a person does, as keys and as commands: the first only look, the others change the decode.
 LOOKS = [b"b", b"5b", b"gg", b"\t", b"l", b"e", b"o", b"h", b"j", b"k", b"v", b"?q", b"d", b"L", b"(", b")", b"z", b"T", b"\x0c",
@@ -60,7 +60,7 @@ class Session:
 
 def settle_in(w):
     """One look of each kind to its end: the room that the model computes in is made then, and kept."""
-    for detail in ("influence", "truth", "inspector"):
+    for detail in ("influence", "truth", "scores", "attention", "candidates", "inspector"):
         w.command(f"detail {detail}")
         w.s.settle(0.5, 60)
 
@@ -126,10 +126,10 @@ def use(c, seconds, each, folder):
 
 
 def growth(heap):
-    """The least of the last third against that of the second, in bytes: on a busy machine a look may still be computed
-    where a round ends, and has its room then."""
-    third = max(1, len(heap) // 3)
-    return min(heap[-third:]) - min(heap[third:2 * third])
+    """What the last two thirds of rounds added, in bytes, but for the largest step: a thread that takes part in some
+    product for the first time makes its room then, and on a busy machine a look may still be computed."""
+    steps = [b - a for a, b in zip(heap, heap[1:])][len(heap) // 3:]
+    return sum(steps) - max(steps)
 
 
 def main():
@@ -138,8 +138,8 @@ def main():
     c = Checks("soak")
     with tempfile.TemporaryDirectory() as folder:
         rounds, worst, most = use(c, seconds, each, folder)
-    c.check(worst <= ALLOWED, f"memory grows by {worst} bytes in a third of the rounds")
-    c.finish(f", {rounds} rounds, growth of the last third {worst / 1024:.0f} KiB, at most {most // 1024} MiB resident")
+    c.check(worst <= ALLOWED, f"memory grows by {worst} bytes in two thirds of the rounds")
+    c.finish(f", {rounds} rounds, growth of the last two thirds {worst / 1024:.0f} KiB, at most {most // 1024} MiB resident")
 
 
 main()
