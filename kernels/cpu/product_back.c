@@ -52,13 +52,15 @@ static int least(int a, int b) {
 /* All tokens, in shares of about equal size, times 32 columns of a block. */
 static void multiply_shares(const job *j, cpu_share s, int row) {
     int shares = (j->n + j->kind->tokens - 1) / j->kind->tokens;
+    size_t part = (size_t)(s.pairs / shares) * s.step;
     float *out = s.out;
+    s.every = shares;
     for (int first = 0, left = shares, n; left > 0; first += n, left--) {
         n = (j->n - first + left - 1) / left;
         s.out = out + at(first, GROUP);
         s.dy = j->dy + at(first, j->units) + at(row / 2 * j->kind->units, n);
         j->kind->multiply(&s, n);
-        s.next = NULL;
+        if (s.next) s.next += part;
     }
 }
 

@@ -28,13 +28,14 @@ CPU_TARGET_256 static inline __attribute__((always_inline)) void columns(const c
     __m256 sum[2 * TOKENS]; /* in registers, as long as every loop over it is unrolled */
     const float *dy = (const float *)(const void *)s->dy;
     const char *next = s->next ? s->next + (c ? s->half : 0) : NULL;
+    int left = next ? s->every : s->pairs + 1;
 #pragma GCC unroll 12
     for (int i = 0; i < tokens * vectors; i++) sum[i] = _mm256_setzero_ps();
     for (int p = 0; p < s->pairs; p++, dy += 2 * tokens) {
-        if (next) {
+        if (!--left) {
             __builtin_prefetch(next, 0, 2);
             if (vectors == MOST_VECTORS) __builtin_prefetch(next + s->half, 0, 2);
-            next += s->step;
+            next += s->step, left = s->every;
         }
         __m256 even[MOST_VECTORS], odd[MOST_VECTORS];
 #pragma GCC unroll 4

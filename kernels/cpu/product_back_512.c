@@ -13,15 +13,16 @@ CPU_TARGET_BF16 static inline __attribute__((always_inline)) void multiply(const
     const uint32_t *w = s->w, *dy = s->dy;
     const char *next = s->next;
     size_t step = s->step, half = s->half;
+    int left = next ? s->every : s->pairs + 1;
     float *out = s->out;
     bool add = s->add;
 #pragma GCC unroll 24
     for (int i = 0; i < 2 * tokens; i++) c[i] = _mm512_setzero_ps();
     for (int p = 0; p < s->pairs; p++, dy += tokens) {
-        if (next) {
+        if (!--left) {
             __builtin_prefetch(next, 0, 2);
             __builtin_prefetch(next + half, 0, 2);
-            next += step;
+            next += step, left = s->every;
         }
         __m512bh w0 = (__m512bh)_mm512_loadu_si512(w + p * GROUP);
         __m512bh w1 = (__m512bh)_mm512_loadu_si512(w + p * GROUP + 16);

@@ -65,7 +65,8 @@ typedef struct cpu_share {
     int pairs;
     bool add;
     const char *next;  /* memory that is wanted next, asked for meanwhile; NULL: none */
-    size_t step, half; /* two lines for each pair of rows */
+    size_t step, half; /* two lines */
+    int every;         /* for so many pairs of rows, so that memory is busy as long as arithmetic is */
 } cpu_share;
 
 struct cpu_back_kind {
