@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <math.h>
 
-enum { QUERY_BLOCK = 64 };
+enum { QUERY_BLOCK = 64, FETCHED_BYTES = 1 << 19 };
 
 /* A block of queries of one head, while it is worked on. Offsets are of this head in a row. */
 typedef struct block {
@@ -24,10 +24,14 @@ typedef struct block {
     bool fresh;               /* first block of this kv head: dk and dv are overwritten */
 } block;
 
-static double dot(const float *x, const float *y, int n) {
-    double s = 0;
-    for (int i = 0; i < n; i++) s += (double)x[i] * y[i];
-    return s;
+CPU_CLONES static double dot(const float *x, const float *y, int n) {
+    double s[CPU_LANES] = {0};
+    int whole = n - n % CPU_LANES;
+    for (int j = 0; j < whole; j += CPU_LANES) {
+        for (int i = 0; i < CPU_LANES; i++) s[i] += (double)x[j + i] * y[j + i];
+    }
+    for (int j = whole; j < n; j++) s[j % CPU_LANES] += (double)x[j] * y[j];
+    return cpu_add_lanes(s);
 }
 
 static int row_of(const block *b, int i) {
@@ -193,9 +197,39 @@ static void back_kv_head(const k_attn_back *a, int kv) {
     }
 }
 
-/* Reading keys and values takes about as long as multiplying them by 8 rows of A, three times. */
+/* A load, because processors leave out prefetches in quick succession. */
+static void touch(const float *p) {
+    (void)*(const volatile float *)p;
+}
+
+/* Keys and values of a few heads, which have long left the caches, into this core's: read in the order in
+ * which they lie, while a head's own rows are far apart. */
+static void fetch_heads(const k_attn_back *a, int kv, int n) {
+    enum { LINE = 64 / sizeof(float) };
+    int row_width = (a->H + 2 * a->KV) * a->hd, width = n * a->hd;
+    const float *keys = cpu_const_floats(a->qkv) + at(a->k0, row_width) + at(a->H + kv, a->hd);
+    for (int i = 0; i < a->n_k; i++, keys += row_width) {
+        for (int j = 0; j < width; j += LINE) touch(keys + j);
+        for (int j = 0; j < width; j += LINE) touch(keys + at(a->KV, a->hd) + j);
+    }
+}
+
+/* Heads that are fetched at once. */
+static int heads_at_once(const k_attn_back *a) {
+    size_t head = 2 * at(a->n_k, a->hd) * sizeof(float), fit = FETCHED_BYTES / head;
+    int share = (a->KV + kernels_threads() - 1) / kernels_threads();
+    return fit < 1 ? 1 : fit < (size_t)share ? (int)fit : share;
+}
+
+static void back_heads(const k_attn_back *a, int first, int n) {
+    if (first + n > a->KV) n = a->KV - first;
+    fetch_heads(a, first, n);
+    for (int kv = first; kv < first + n; kv++) back_kv_head(a, kv);
+}
+
+/* Reading keys and values takes about as long as multiplying them by 16 rows of A, three times. */
 static bool worth_threads(const k_attn_back *a) {
-    return 3.0 * ((double)a->seeds * a->n + 8) * a->n_k * a->H * a->hd >= PARALLEL_MIN_MADDS;
+    return 3.0 * ((double)a->seeds * a->n + 16) * a->n_k * a->H * a->hd >= PARALLEL_MIN_MADDS;
 }
 
 void cpu_attention_back(kernels *k, const k_attn_back *a, k_counts *c) {
@@ -204,6 +238,7 @@ void cpu_attention_back(kernels *k, const k_attn_back *a, k_counts *c) {
     if (a->n <= 0 || a->seeds <= 0 || cpu_failed()) return;
     assert(a->n_k > 0 && a->KV > 0 && a->H % a->KV == 0);
     for (int i = 0; i < a->n; i++) assert(a->rows[i] >= a->k0 && a->rows[i] < a->k0 + a->n_k);
+    int some = heads_at_once(a);
     PARALLEL_FOR(worth_threads(a))
-    for (int kv = 0; kv < a->KV; kv++) back_kv_head(a, kv);
+    for (int kv = 0; kv < a->KV; kv += some) back_heads(a, kv, some);
 }

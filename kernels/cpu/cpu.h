@@ -17,15 +17,20 @@
 
 #include "kernels/kernels.h"
 
-/* A parallel for loop, taken when `cond` holds; a plain loop in builds without OpenMP. The dynamic one deals
- * out iterations as threads come for them: a core that does other work too then takes fewer. */
+/* A parallel for loop, taken when `cond` holds; a plain loop in builds without OpenMP. In a function called
+ * by PARALLEL, SHARE_FOR shares out a loop to the threads that are there and waits until it is done, and
+ * WAIT_FOR_ALL waits for all of them. */
 #ifdef _OPENMP
 #define CPU_PRAGMA(x) _Pragma(#x)
 #define PARALLEL_FOR(cond) CPU_PRAGMA(omp parallel for schedule(static) num_threads(kernels_threads()) if (cond))
 #define PARALLEL(cond) CPU_PRAGMA(omp parallel num_threads(kernels_threads()) if (cond))
+#define SHARE_FOR      CPU_PRAGMA(omp for schedule(static))
+#define WAIT_FOR_ALL CPU_PRAGMA(omp barrier)
 #else
 #define PARALLEL_FOR(cond) (void)(cond);
 #define PARALLEL(cond)     (void)(cond);
+#define SHARE_FOR
+#define WAIT_FOR_ALL
 #endif
 
 /* Elements (exponentials, mostly) and multiply-adds that are worth waking a second thread for:

@@ -175,6 +175,7 @@ void cpu_linear_back(kernels *k, k_act *dx, const k_act *dy, int n, const k_weig
 void cpu_embed(kernels *k, float *x, const int32_t *ids, int n, const k_weight *w, float scale) {
     (void)k;
     if (cpu_failed()) return;
+    PARALLEL_FOR(at(n, w->cols) >= PARALLEL_MIN)
     for (int i = 0; i < n; i++) {
         int row = ids[i];
         assert(row >= 0 && row < w->rows);

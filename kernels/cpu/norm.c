@@ -74,18 +74,28 @@ void cpu_norm(kernels *k, const k_norm *a) {
     for (int i = 0; i < a->n; i++) norm_row(a, i);
 }
 
+/* Σ g ⊙ (x - mean), g = w ⊙ dy; without x: Σ g. */
+CPU_CLONES static double gradient_sum(const float *dy, const float *w, const float *x, int d, double mean) {
+    double s[CPU_LANES] = {0};
+    int whole = d - d % CPU_LANES;
+    for (int j = 0; j < whole; j += CPU_LANES) {
+        for (int i = 0; i < CPU_LANES; i++)
+            s[i] += (double)dy[j + i] * w[j + i] * (x ? (double)x[j + i] - mean : 1.0);
+    }
+    for (int j = whole; j < d; j++)
+        s[j % CPU_LANES] += (double)dy[j] * w[j] * (x ? (double)x[j] - mean : 1.0);
+    return cpu_add_lanes(s);
+}
+
 static void norm_back_row(const k_norm_back *a, int i) {
     const float *x = a->x + at(a->rows ? a->rows[i] : i, a->d), *w = a->w;
     const float *dy = cpu_const_floats(a->dy) + at(i, a->d);
     float *dx = a->dx + at(i, a->d);
-    double mean = a->center ? mean_of(x, a->d) : 0, dot = 0, sum = 0;
+    double mean = a->center ? mean_of(x, a->d) : 0;
     double r = inverse_rms(square_sum(x, a->d, mean), a->d, a->eps);
-    for (int j = 0; j < a->d; j++) {
-        dot += (double)dy[j] * w[j] * ((double)x[j] - mean);
-        sum += (double)dy[j] * w[j];
-    }
+    double dot = gradient_sum(dy, w, x, a->d, mean);
     float p = (float)r, q = (float)(r * r * r * dot / a->d), m = (float)mean;
-    float less = a->center ? (float)(r * sum / a->d) : 0.0f;
+    float less = a->center ? (float)(r * gradient_sum(dy, w, NULL, a->d, 0) / a->d) : 0.0f;
     for (int j = 0; j < a->d; j++)
         dx[j] = (a->add ? dx[j] : 0.0f) + (p * dy[j] * w[j] - q * (x[j] - m) - less);
 }

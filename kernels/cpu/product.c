@@ -206,17 +206,22 @@ static int rows_of_tile(int rows, int sub) {
     return least(most, CPU_TILE_ROWS);
 }
 
+/* What each of the threads does. */
+static void take_part(const job *j, uint32_t *packed, const float *x, atomic_int *taken) {
+    int panels = panels_of(j);
+    SHARE_FOR
+    for (int p = 0; p < panels; p++) pack_panel(j, packed + at(p * panel_tokens(j), j->units), x, p);
+    take_tiles(j, taken);
+}
+
 static void multiply_tokens(job *j, const float *x) {
-    int panels = panels_of(j), each = panel_tokens(j);
-    uint32_t *packed = (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(panels * each, j->units));
-    bool many = cpu_worth_threads(j->n, j->w->rows, j->w->cols);
+    int rows = panels_of(j) * panel_tokens(j);
+    uint32_t *packed = (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(rows, j->units));
     atomic_int taken = 0;
     j->x = packed;
     j->tile_rows = rows_of_tile(j->w->rows, j->kind->sub);
-    PARALLEL_FOR(many)
-    for (int p = 0; p < panels; p++) pack_panel(j, packed + at(p * each, j->units), x, p);
-    PARALLEL(many)
-    take_tiles(j, &taken);
+    PARALLEL(cpu_worth_threads(j->n, j->w->rows, j->w->cols))
+    take_part(j, packed, x, &taken);
 }
 
 void cpu_wide_product(float *y, const float *x, int n, const k_weight *w, float scale, const cpu_kind *kind) {

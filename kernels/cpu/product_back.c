@@ -30,8 +30,11 @@ enum {
 
 typedef struct job {
     const cpu_back_kind *kind;
+    float *dx;
+    const float *from; /* rows of dy, ldy apart */
+    int ldy;
     float *sums;        /* [slices][groups][n][32] */
-    const uint32_t *dy; /* panels of some tokens [units][tokens], one behind the other */
+    const uint32_t *dy; /* packed: panels of some tokens [units][tokens], one behind the other */
     int n, units;
     const k_weight *w;
     bool packed;
@@ -177,27 +180,35 @@ CPU_CLONES static void add_group(const job *j, float *restrict dx, const float *
     for (int v = 0; v < cols; v++) dx[v] = s[v];
 }
 
-static void add_slices(const job *j, float *dx) {
-    PARALLEL_FOR(at(j->n, j->cols) >= PARALLEL_MIN)
-    for (int i = 0; i < j->n; i++) {
-        for (int c = 0; c < j->cols; c += GROUP)
-            add_group(j, dx + at(i, j->cols) + c, j->sums + at(c, j->n) + at(i, GROUP),
+static void add_slices(const job *j) {
+    SHARE_FOR
+    for (int g = 0; g < j->groups; g++) {
+        for (int i = 0, c = g * GROUP; i < j->n; i++)
+            add_group(j, j->dx + at(i, j->cols) + c, j->sums + at(c, j->n) + at(i, GROUP),
                       least(j->cols - c, GROUP));
     }
 }
 
 /* Panels of tokens; an odd last row gets a zero beside it. */
-static void pack_tokens(job *j, uint32_t *out, const float *dy, int ldy) {
+static void pack_tokens(const job *j, uint32_t *out) {
     const cpu_back_kind *k = j->kind;
     int shares = (j->n + k->tokens - 1) / k->tokens, few = j->n / shares, more = j->n % shares;
-    j->dy = out;
-    PARALLEL_FOR(at(j->n, j->rows) >= PARALLEL_MIN)
-    for (int s = 0; s < shares; s++) {
-        int first = s * few + least(s, more), n = few + (s < more);
-        cpu_rows_of t = {dy + at(first, ldy), ldy, n, j->rows};
-        uint32_t *panel = out + at(first, j->units);
-        for (int row = 0; row < j->rows; row += 32) k->pack(panel + at(row / 2 * k->units, n), &t, row);
+    SHARE_FOR
+    for (int row = 0; row < j->rows; row += 32) {
+        for (int s = 0; s < shares; s++) {
+            int first = s * few + least(s, more), n = few + (s < more);
+            cpu_rows_of t = {j->from + at(first, j->ldy), j->ldy, n, j->rows};
+            k->pack(out + at(first, j->units) + at(row / 2 * k->units, n), &t, row);
+        }
     }
+}
+
+/* What each of the threads does. */
+static void take_part(job *j, uint32_t *packed) {
+    pack_tokens(j, packed);
+    take_tasks(j);
+    WAIT_FOR_ALL
+    add_slices(j);
 }
 
 /* Whether a range of rows can be read from a packed weight. */
@@ -208,13 +219,14 @@ static bool reads_packed(const k_weight *w, int first, int rows) {
 void cpu_wide_back(float *dx, const float *dy, int ldy, int n, const k_weight *w, int first, int rows,
                    const cpu_back_kind *kind) {
     job j = {.kind = kind, .n = n, .w = w, .first = first, .rows = rows, .cols = w->cols};
+    j.from = dy, j.ldy = ldy, j.dx = dx;
     j.units = (rows + 1) / 2 * kind->units;
     j.packed = reads_packed(w, first, rows);
-    pack_tokens(&j, (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(n, j.units)), dy, ldy);
     cut(&j);
     j.sums = cpu_scratch(SLOT_SUMS, at(j.slices * j.groups, n * GROUP));
+    uint32_t *packed = (uint32_t *)(void *)cpu_scratch(SLOT_ACTS, at(n, j.units));
+    j.dy = packed;
     PARALLEL(cpu_worth_threads(n, rows, w->cols))
-    take_tasks(&j);
-    add_slices(&j, dx);
+    take_part(&j, packed);
 }
 #endif
