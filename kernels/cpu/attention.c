@@ -8,7 +8,7 @@
 #include <assert.h>
 #include <math.h>
 
-enum { QUERY_BLOCK = 64 };
+enum { QUERY_BLOCK = 64, MOST_SCORES = 1 << 16 };
 
 static inline float highest(const float *s, int n) {
     float m[CPU_LANES];
@@ -102,17 +102,26 @@ static size_t score_count(const k_attn *a) {
     return n;
 }
 
+/* Queries of a task: twice as many where there are tasks enough and the scores stay in a core's cache,
+ * because keys and values are packed for each. */
+static int queries_at_once(const k_attn *a) {
+    int longest = 0, blocks = (a->max_q + 2 * QUERY_BLOCK - 1) / (2 * QUERY_BLOCK);
+    for (int s = 0; s < a->n_spans; s++) longest = a->spans[s].n_k > longest ? a->spans[s].n_k : longest;
+    bool enough = a->n_spans * a->H * blocks >= 4 * kernels_threads();
+    return enough && 2 * QUERY_BLOCK * longest <= MOST_SCORES ? 2 * QUERY_BLOCK : QUERY_BLOCK;
+}
+
 void cpu_attention(kernels *k, const k_attn *a) {
     (void)k;
     assert(a->KV > 0 && a->H % a->KV == 0);
     if (cpu_failed()) return;
-    int blocks = (a->max_q + QUERY_BLOCK - 1) / QUERY_BLOCK;
+    int most = queries_at_once(a), blocks = (a->max_q + most - 1) / most;
     PARALLEL_FOR(score_count(a) >= PARALLEL_MIN)
     for (int t = 0; t < a->n_spans * a->H * blocks; t++) {
         const k_span *s = a->spans + t / blocks / a->H;
-        int first = t % blocks * QUERY_BLOCK, left = s->n_q - first;
+        int first = t % blocks * most, left = s->n_q - first;
         if (left <= 0) continue;
         assert(s->n_k > 0 && s->n_q <= a->max_q);
-        attend_block(a, s, t / blocks % a->H, s->q0 + first, left < QUERY_BLOCK ? left : QUERY_BLOCK);
+        attend_block(a, s, t / blocks % a->H, s->q0 + first, left < most ? left : most);
     }
 }
