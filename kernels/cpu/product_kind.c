@@ -10,9 +10,12 @@ const cpu_kind *cpu_kind_of(bool rounded) {
 }
 
 const cpu_back_kind *cpu_back_kind_of(bool rounded, const k_weight *w, int n) {
-    enum { FEW = 32 }; /* rows that do not pay for oneDNN's bringing float32 into its order */
+    /* Rows that do not pay for oneDNN's bringing float32 into its order, without and with AVX-512, which it
+     * has. */
+    enum { FEW = 32, FEW_BESIDE_512 = 4 };
     if (rounded && cpu_has_bf16()) return &cpu_back_pairs_512;
-    if (!cpu_has_256() || (w->part[0].dtype == K_F32 && !w->device && n > FEW)) return NULL;
+    int few = cpu_has_512() ? FEW_BESIDE_512 : FEW;
+    if (!cpu_has_256() || (w->part[0].dtype == K_F32 && !w->device && n > few)) return NULL;
     return rounded ? &cpu_back_rounded_256 : &cpu_back_floats_256;
 }
 #endif
