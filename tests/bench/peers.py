@@ -12,7 +12,7 @@ program.
 Against llama.cpp: milliseconds per step, sampling left out of llama.cpp's, of a decode of half of N in a few steps.
 llama.cpp computes logits of all N positions at every step, tabes those of the masks that are left.
 Against PyTorch (needs --llama for the F32 file): a BoE step with gradients through every row (TIS mask/masked/dense), in
-float32, and the same of tabes; and tabes with its default, gradients through the candidates alone. TIS of both are
+float32 and in bfloat16, and the same of tabes; and tabes with its default, gradients through the candidates alone. TIS of both are
 compared, so that both did the same work.
 
 Programs take turns, and each figure is the median of --repeats runs. Nothing is judged: other work on the machine
@@ -102,22 +102,22 @@ def tis_distance(a, path, n, torch):
     return max(abs(x - y) for x, y in both) / max(abs(x) for x, _ in both), len(both)
 
 
-def beside_torch(a, folder):
-    rows, path = [], make(a, "F32", folder)
-    print(f"\n{'N':>5} {'tabes dense':>12} {'PyTorch dense':>14} {'ratio':>6} {'tabes default':>14} {'ratio':>6} {'TIS differ':>11}")
+def beside_torch(a, folder, kind, dtype):
+    rows, path, source = [], make(a, kind, folder), make(a, "F32", folder)
+    print(f"\n{kind}: {'N':>5} {'tabes dense':>12} {'PyTorch dense':>14} {'ratio':>6} {'tabes default':>14} {'ratio':>6} {'TIS differ':>11}")
     for n in a.n:
         samples = {"dense": [], "default": [], "torch": []}
         for _ in range(a.repeats):
             boe = ["--policy", "boe", "--rho", 0.25]
             samples["dense"].append(boe_step(a, path, n, *boe, "--active", "dense"))
             samples["default"].append(boe_step(a, path, n, *boe))
-            torch = json.loads(output_of([a.torch, os.path.join(HERE, "torch_tis.py"), path, n, a.threads, 3]).splitlines()[0])
+            torch = json.loads(output_of([a.torch, os.path.join(HERE, "torch_tis.py"), source, n, a.threads, 3, dtype]).splitlines()[0])
             samples["torch"].append(torch["step_ms"])
         row = {"n": n, **{k + "_ms": statistics.median(v) for k, v in samples.items()}, "torch": torch["torch"]}
         row["tis_distance"], common = tis_distance(a, path, n, torch)
         row["ratio_dense"], row["ratio_default"] = (row["torch_ms"] / row[k] for k in ("dense_ms", "default_ms"))
         rows.append(row)
-        print(f"{n:>5} {row['dense_ms']:>12.1f} {row['torch_ms']:>14.1f} {row['ratio_dense']:>6.2f} {row['default_ms']:>14.1f} "
+        print(f"{kind}: {n:>5} {row['dense_ms']:>12.1f} {row['torch_ms']:>14.1f} {row['ratio_dense']:>6.2f} {row['default_ms']:>14.1f} "
               f"{row['ratio_default']:>6.2f} {row['tis_distance']:>11.1e}  ({common} candidates in common)", flush=True)
     return rows
 
@@ -171,7 +171,7 @@ def main():
         print(f"{a.threads} threads; load of the machine {os.getloadavg()[0]:.1f}")
         result = {"threads": a.threads, "load": os.getloadavg(), "llama_cpp": beside_llama(a, folder)}
         if a.torch:
-            result["torch"] = beside_torch(a, folder)
+            result["torch"] = {kind: beside_torch(a, folder, kind, dtype) for kind, dtype in (("F32", "float32"), ("BF16", "bfloat16"))}
     if a.json:
         with open(a.json, "w") as f:
             json.dump(result, f, indent=1)

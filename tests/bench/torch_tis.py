@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """A BoE step in plain PyTorch on the CPU, on the weights of a GGUF file: what a user would write without this project.
 
-Usage: torch_tis.py FILE N THREADS REPEATS         FILE: architecture llada, every tensor F32; needs torch
+Usage: torch_tis.py FILE N THREADS REPEATS [bfloat16]     FILE: architecture llada, every tensor F32; needs torch
 
 The first half of N is a prompt, the second half masks; see peers.py, which gives the same state to tabes. A step is a
 forward that records a graph, entropies, soft writes of the candidates (a quarter of the masks, by confidence) and the
 gradient of the summed entropies at their embeddings, through every row (TIS mask/masked/dense). Prints one JSON object:
-median times, candidates and their TIS.
+median times, candidates and their TIS. bfloat16: weights and activations are, statistics stay float32.
 """
 import json
 import math
@@ -69,8 +69,9 @@ class Gguf:
 
 
 class Model:
-    def __init__(self, path):
+    def __init__(self, path, dtype):
         g = Gguf(path)
+        g.tensors = {k: v.to(dtype) for k, v in g.tensors.items()}
         meta = {k.removeprefix("llada."): v for k, v in g.meta.items()}
         self.L, self.d, self.H = meta["block_count"], meta["embedding_length"], meta["attention.head_count"]
         self.KV, self.hd = meta.get("attention.head_count_kv", self.H), self.d // self.H
@@ -83,7 +84,7 @@ class Model:
 
     def rope(self, x, angle):
         """x [heads][n][hd]: neighbours (2i, 2i+1) are a pair."""
-        a, b, c, s = x[..., 0::2], x[..., 1::2], angle.cos(), angle.sin()
+        a, b, c, s = x[..., 0::2], x[..., 1::2], angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         return torch.stack((a * c - b * s, a * s + b * c), -1).flatten(-2)
 
     def layer(self, x, i, angle):
@@ -107,7 +108,7 @@ class Model:
         z = F.linear(self.norm(x[rows], "output_norm.weight"), self.t["output.weight"])
         forbidden = torch.zeros(self.V)
         forbidden[self.mask] = -1e30
-        return z + forbidden
+        return z.float() + forbidden
 
 
 def step(m, tokens, rows):
@@ -120,7 +121,7 @@ def step(m, tokens, rows):
     confidence = p.detach().max(-1).values
     cand = confidence.topk(math.ceil(RHO * len(rows))).indices.sort().values
     middle = time.perf_counter()
-    soft = p.detach()[cand] @ E
+    soft = p.detach()[cand].to(E.dtype) @ E
     (g,) = torch.autograd.grad(H.sum(), x)
     tis = -(g[rows[cand]] * (soft - E[m.mask])).sum(-1)
     end = time.perf_counter()
@@ -128,11 +129,11 @@ def step(m, tokens, rows):
 
 
 def main():
-    if len(sys.argv) != 5:
+    if len(sys.argv) not in (5, 6):
         sys.exit(__doc__)
-    path, n, threads, repeats = sys.argv[1], *map(int, sys.argv[2:])
+    path, n, threads, repeats = sys.argv[1], *map(int, sys.argv[2:5])
     torch.set_num_threads(threads)
-    m = Model(path)
+    m = Model(path, getattr(torch, sys.argv[5] if len(sys.argv) > 5 else "float32"))
     tokens = torch.tensor([i % 200 for i in range(n // 2)] + [m.mask] * (n - n // 2))
     rows = torch.arange(n // 2, n)
     step(m, tokens, rows)
