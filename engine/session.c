@@ -396,10 +396,11 @@ int session_lost(const session *s) {
 }
 
 /* A policy that remembers, and has lost it by a jump, goes through the last steps again; that is not billed.
- */
+ * If that ends half way, nothing is remembered. */
 static int recall(session *s, decision *dec, err *e) {
     int rc = 0, n = session_lost(s);
     for (int back = n - 1; back >= 0 && !rc; back--) rc = recall_step(s, back, e);
+    if (rc) forget(s);
     if (!rc && n) session_decide(s, dec->rec, dec); /* the scratch is this step's again */
     return rc;
 }
@@ -434,6 +435,7 @@ kept_rows session_keeps(const session *s) {
 static int fill(session *s, step_record *r, decision *dec, err *e) {
     double begin = clock_now();
     bool exact = !policy_approximates(&s->params);
+    s->pass_ms = 0;
     int rc = know(s, dec, session_keeps(s), exact, e);
     if (!rc) rc = session_choose(s, dec, e);
     if (rc) return rc;

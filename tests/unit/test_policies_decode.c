@@ -230,11 +230,54 @@ static void test_ends_of_text(void **state) {
     }
 }
 
+/* A step after a jump, cancelled at its n-th forward pass or not at all. */
+static void cancelled_at(session *s, fake *f, atomic_bool *stop, int n, const session_state *to) {
+    err e = {0};
+    const step_record *r;
+    MUST(session_seek(s, to, &e), &e);
+    f->cancel_after = (int)f->base.n_forwards + n;
+    CHECK(session_propose(s, &r, &e) == (n < 3 ? ERR_CANCELLED : 0));
+    record_unref(r);
+    f->cancel_after = -1;
+    atomic_store(stop, false);
+}
+
+/* KLASS looks at the last two steps again after a jump. Cancelled half way it remembers nothing rather than a
+ * part of them, and the next step is what it would have been. */
+static void test_cancelled_recall(void **state) {
+    (void)state;
+    static float table[MOST_TOKENS * FAKE_V];
+    for (int i = 0; i < 8; i++) set_sure(table, i, 1, .95);
+    atomic_bool stop = false;
+    fake *f = fake_new(false, MOST_TOKENS);
+    f->table = table, f->cancel_flag = &stop;
+    session_opts o = options_of("klass", SET({"history", "2"}));
+    o.length = 8, o.cancel = &stop;
+    session *s;
+    trajectory t;
+    int32_t at[8];
+    err e = {0};
+    MUST(session_open(&s, &f->base, &o, &e), &e);
+    start_recording(s, &t);
+    record_all(s, &t);
+    CHECK(t.n_records == 3 && t.records[2]->n_writes == 6); /* all that are ready */
+    const session_state to = session_state_of(&t, 2, at);
+    for (int n = 0; n < 4; n++) {
+        cancelled_at(s, f, &stop, n, &to);
+        const step_record *r = propose(s);
+        CHECK(same_step(r, t.records[2]));
+        record_unref(r);
+    }
+    trajectory_release(&t);
+    session_close(s);
+    denoiser_close(&f->base);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_costs),         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_pins_and_bans), cmocka_unit_test(test_repeats),
-        cmocka_unit_test(test_ends_of_text),
+        cmocka_unit_test(test_ends_of_text),  cmocka_unit_test(test_cancelled_recall),
     };
     return finish("policies_decode", cmocka_run_group_tests(tests, NULL, NULL));
 }
