@@ -24,22 +24,24 @@ static int reserve(transformer *t, int n, err *e) {
     size_t width = (size_t)tf_qkv_width(t) * sizeof(float);
     if (n <= f->room) return 0;
     f->known = f->room = 0;
-    if (!mem_grow((void **)&f->tokens, &f->cap, 2 * (size_t)n, sizeof *f->tokens))
+    if (!mem_grow((void **)&f->tokens, &f->cap, 3 * (size_t)n, sizeof *f->tokens))
         return err_set(e, ERR_NO_MEMORY, "out of memory for %d rows", n);
     int rc = buffer_reserve(&f->qkv, t->base.k, (size_t)n * width, "rows of the first layer", e);
     if (!rc) f->room = n;
     return rc;
 }
 
-/* Rows to compute, as positions, behind the tokens; known tokens become those of the request. */
-static int find_changed(tf_first *f, const forward_req *q, const sequence *s) {
-    int *changed = f->tokens + f->room, n = 0;
+/* Positions to compute, and behind them their rows in the batch, where the sequence begins at `first`; known
+ * tokens become those of the request. */
+static int find_changed(tf_first *f, const forward_req *q, const sequence *s, int first) {
+    int *changed = f->tokens + f->room, *rows = changed + f->room, n = 0;
     for (int i = 0; i < q->n_inject; i++) {
         if (q->inject[i].pos < f->known) f->tokens[q->inject[i].pos] = NO_TOKEN;
     }
     for (int i = 0; i < s->n; i++) {
         if (i < f->known && f->tokens[i] == s->tokens[i]) continue;
         f->tokens[i] = s->tokens[i];
+        rows[n] = first + i;
         changed[n++] = i;
     }
     if (f->known < s->n) f->known = s->n;
@@ -48,16 +50,16 @@ static int find_changed(tf_first *f, const forward_req *q, const sequence *s) {
 }
 
 /* Sequence s, whose rows begin at `first`. */
-static void run_sequence(transformer *t, const forward_req *q, const sequence *s, size_t first,
-                         const tf_acts *a, const tf_temp *tmp) {
+static void run_sequence(transformer *t, const forward_req *q, const sequence *s, int first, const tf_acts *a,
+                         const tf_temp *tmp) {
     kernels *k = t->base.k;
-    int count = find_changed(&t->first, q, s), width = tf_qkv_width(t);
+    int count = find_changed(&t->first, q, s, first), width = tf_qkv_width(t);
     const int *changed = t->first.tokens + t->first.room; /* device memory is the host's here */
     float *rows = t->first.qkv.data;
     tf_acts own = *a;
-    own.qkv = k_act_at(k, a->qkv, first * (size_t)width);
+    own.qkv = k_act_at(k, a->qkv, (size_t)first * (size_t)width);
     if (count > 0) {
-        tf_project(t, 0, count, changed, changed, &own, tmp, a->x + first * (size_t)t->d, NULL);
+        tf_project(t, 0, count, changed + t->first.room, changed, &own, tmp, a->x, NULL);
         k->rows(k, rows, changed, (const float *)(const void *)own.qkv, NULL, NULL, count, width);
     }
     k->rows(k, (float *)(void *)own.qkv, NULL, rows, NULL, NULL, s->n, width);
@@ -65,15 +67,14 @@ static void run_sequence(transformer *t, const forward_req *q, const sequence *s
 
 int tf_run_first(transformer *t, const forward_req *q, const tf_acts *a, const tf_temp *tmp, bool *done,
                  err *e) {
-    int longest = 0;
-    size_t first = 0;
+    int longest = 0, first = 0;
     *done = usable(t, q);
     if (!*done) return 0;
     for (int s = 0; s < q->n_seqs; s++) longest = q->seqs[s].n > longest ? q->seqs[s].n : longest;
     int rc = reserve(t, longest, e);
     for (int s = 0; s < q->n_seqs && !rc; s++) {
         run_sequence(t, q, &q->seqs[s], first, a, tmp);
-        first += (size_t)q->seqs[s].n;
+        first += q->seqs[s].n;
     }
     return rc;
 }

@@ -50,7 +50,7 @@ typedef struct tf_affine {
 
 /* What the first layer made of the tokens that it saw last at each position (first.c). */
 typedef struct tf_first {
-    int32_t *tokens; /* [room], then [room] for positions to compute */
+    int32_t *tokens; /* [room], then twice [room] for positions to compute and their rows */
     buffer qkv;      /* [room][qkv width], after rotation */
     int known, room;
     size_t cap;

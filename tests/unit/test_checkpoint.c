@@ -602,6 +602,35 @@ static void test_nan_weight(void **state) {
     free_model(&m);
 }
 
+/* In a batch of several sequences, too. */
+static void test_nan_embedding(void **state) {
+    (void)state;
+    model m;
+    err e = {0};
+    size_t begin;
+    float nan = NAN;
+    int32_t clean[N];
+    for (int i = 0; i < N; i++) clean[i] = tokens[0];
+    clean[3] = tokens[0] ? 0 : 1;
+    const sequence seqs[] = {{(int32_t[]){tokens[0], tokens[0], tokens[0]}, 3}, {clean, N}};
+    row_ref row = {0, 1};
+    read_model(&m, "llada");
+    find_tensor(&m, "model.transformer.wte.weight", &begin);
+    denoiser *d = OPEN();
+    begin += (size_t)clean[3] * (size_t)denoiser_get_info(d)->d_model * sizeof nan;
+    denoiser_close(d);
+    memcpy(m.data.data + begin, &nan, sizeof nan);
+    write_model(&m);
+    d = OPEN();
+    pass *p = pass_new();
+    forward_req q = {.seqs = seqs, .n_seqs = 2, .rows = &row, .n_rows = 1};
+    CHECK(denoiser_forward(d, &q, p, &e) == ERR_BAD_FORMAT);
+    CHECK(strcmp(e.msg, "NaN in the output of the embedding, row 3 (sequence 1)") == 0);
+    pass_free(p);
+    denoiser_close(d);
+    free_model(&m);
+}
+
 static void test_fingerprint(void **state) {
     (void)state;
     model m;
@@ -739,8 +768,9 @@ int main(void) {
         cmocka_unit_test(test_files),         cmocka_unit_test(test_dtypes),
         cmocka_unit_test(test_misaligned),    cmocka_unit_test(test_options),
         cmocka_unit_test(test_tied),          cmocka_unit_test(test_nan_weight),
-        cmocka_unit_test(test_fingerprint),   cmocka_unit_test(test_info),
-        cmocka_unit_test(test_dream),         cmocka_unit_test(test_mapped),
+        cmocka_unit_test(test_nan_embedding), cmocka_unit_test(test_fingerprint),
+        cmocka_unit_test(test_info),          cmocka_unit_test(test_dream),
+        cmocka_unit_test(test_mapped),
     };
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(in_dir("model.safetensors"));
