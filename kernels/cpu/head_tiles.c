@@ -1,14 +1,16 @@
 /* head_tiles.c - the head's product together with what its logits are for, in tiles of the vocabulary.
  *
  * Some rows' logits of a run of ids are computed, looked at and left: they stay in the caches, and memory
- * holds neither logits nor gradients of whole rows. A tile's width follows from the number of rows; what
- * comes out of statistics does not depend on it (head.h). */
+ * holds neither logits nor gradients of whole rows. What comes out of statistics does not depend on a tile's
+ * width (head.h), and sums over the vocabulary add tile to tile, so for them the width follows from the
+ * number of rows alone. */
 #include <assert.h>
 
 #include "kernels/cpu/head.h"
 
 enum {
     TILE_FLOATS = 1 << 19, /* of a tile, for each thread: docs/performance.md */
+    SUM_FLOATS = 1 << 20,  /* of a tile of a sum, for all threads */
     MOST_ROWS = 512        /* at once; a product packs no more at a time either */
 };
 
@@ -17,8 +19,8 @@ static int least(int a, int b) {
 }
 
 /* Ids of a tile of n rows: whole chunks. */
-static int tile_ids(int n, int V) {
-    int chunks = TILE_FLOATS / CPU_HEAD_CHUNK * least(kernels_threads(), 1024) / n;
+static int tile_ids(int floats, int n, int V) {
+    int chunks = floats / CPU_HEAD_CHUNK / n;
     return least(V, (chunks < 1 ? 1 : least(chunks, V / CPU_HEAD_CHUNK + 1)) * CPU_HEAD_CHUNK);
 }
 
@@ -26,7 +28,7 @@ static int tile_ids(int n, int V) {
 
 /* Of rows [from, from+n) into stats[n] and top[n]. */
 static void say(kernels *k, k_row_stats *stats, k_top *top, const k_head *h, int from, int n) {
-    int V = h->w->rows, ids = tile_ids(n, V);
+    int V = h->w->rows, ids = tile_ids(TILE_FLOATS * least(kernels_threads(), 1024), n, V);
     const float *x = cpu_const_floats(h->x) + at(from, h->w->cols);
     cpu_gathered *g = (cpu_gathered *)(void *)cpu_scratch(SLOT_HEAD, (size_t)n * sizeof *g / sizeof(float));
     for (int i = 0; i < n; i++) g[i] = cpu_gather_none(top ? K_TOP : 2);
@@ -95,7 +97,7 @@ static void fill(const summing *s, float *p, int first, int count) {
 
 static void sum_rows(const summing *s) {
     const k_head *h = s->h;
-    int V = h->w->rows, ids = tile_ids(s->n, V);
+    int V = h->w->rows, ids = tile_ids(SUM_FLOATS, s->n, V);
     const float *x = h->z ? NULL : gather_inputs(s);
     for (int first = 0; first < V; first += ids) {
         int count = least(ids, V - first);

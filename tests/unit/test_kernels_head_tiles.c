@@ -147,12 +147,27 @@ static void check_sums(const head *t) {
     CLOSE(results(got_soft), results(soft), mag, soft->n, 4 * tol, 0, "head_soft");
 }
 
+/* Sums over the vocabulary are the same bits in any number of threads. */
+static void check_threads(const head *t) {
+    int threads = kernels_threads();
+    double *sums[2];
+    for (int i = 0; i < 2; i++) {
+        array *dx = blank(ACTS, t->n, t->d);
+        kernels_set_threads(i ? 3 : 1);
+        K->head_back(K, dx->p, &t->h, t->stats->p, NULL, t->n, NULL);
+        sums[i] = results(dx);
+    }
+    kernels_set_threads(threads);
+    CHECK(!kernels_exact_rows(K) || !memcmp(sums[0], sums[1], size(t->n, t->d) * sizeof *sums[0]));
+}
+
 static void head_once(int n, int d, int V, int mask, bool whole) {
     head *t = make_head(n, d, V, mask, whole);
     open_head(t);
     check_statistics(t);
     check_alone(t);
     check_sums(t);
+    check_threads(t);
     end_round();
 }
 
