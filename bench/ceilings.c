@@ -7,17 +7,18 @@
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
+#include "engine/buffer.h"
 
 enum {
     SMALLEST_PRODUCT = 256,
     LARGEST_PRODUCT = 8192,
-    HOST_READ = 2048,
+    HOST_READ = 4096,
     COPY_WIDTH = 4096,
     MOST_CALLS = 50,
     BATCHES = 3
 };
-static const size_t SMALLEST_COPY = (size_t)1 << 22, LARGEST_COPY = (size_t)1 << 30,
-                    HOST_COPY = (size_t)1 << 26;
+static const size_t NOISE_BYTES = (size_t)1 << 22, SMALLEST_COPY = (size_t)1 << 22,
+                    LARGEST_COPY = (size_t)1 << 30, HOST_COPY = (size_t)1 << 26;
 static const double BATCH_SECONDS = 0.1;
 
 typedef struct rig {
@@ -28,19 +29,25 @@ typedef struct rig {
 } rig;
 
 static int check(const rig *r) {
-    k_fault f;
-    return r->k->fault(r->k, &f) ? err_set(r->e, ERR_NO_DEVICE, "%s", f.text) : 0;
+    return device_check(r->k, r->e);
 }
 
-/* Uniform in ±0.5, as floats (item 4) or bfloat16. */
+/* Where memory ends, what was measured before stands. */
+static int measured(int rc, bool some) {
+    return rc == ERR_NO_MEMORY && some ? 0 : rc;
+}
+
+/* Uniform in ±0.5, as floats (item 4) or bfloat16; the same numbers again every NOISE_BYTES. */
 static void fill(unsigned char *out, size_t bytes, size_t item) {
-    for (size_t i = 0; i < bytes / item; i++) {
+    size_t drawn = bytes < NOISE_BYTES ? bytes : NOISE_BYTES;
+    for (size_t i = 0; i < drawn / item; i++) {
         float x = (float)(int16_t)(rng_bits(1, i, 0, 0, RNG_TOKEN) & 0xffff) / 65536;
         uint32_t u;
         memcpy(&u, &x, sizeof u);
         uint16_t high = (uint16_t)(u >> 16);
         memcpy(out + i * item, item == 4 ? (const void *)&x : (const void *)&high, item);
     }
+    for (size_t i = drawn; i < bytes; i += drawn) memcpy(out + i, out, drawn < bytes - i ? drawn : bytes - i);
 }
 
 static bool grow_noise(rig *r, size_t bytes) {
@@ -88,6 +95,7 @@ static int make_product(rig *r, product *p, int n, int size, int parts) {
 }
 
 static void free_product(rig *r, product *p) {
+    if (p->w.n_parts) r->k->unload(r->k, &p->w);
     r->k->free(r->k, p->x);
     r->k->free(r->k, p->y);
 }
@@ -131,7 +139,7 @@ static int measure_products(rig *r, ceilings *c) {
         c->flops = flops;
         c->gemm = n;
     }
-    return rc;
+    return measured(rc, c->flops > 0);
 }
 
 /* ---- bandwidth ---- */
@@ -189,10 +197,10 @@ static int measure_copy(rig *r, ceilings *c) {
     for (size_t bytes = SMALLEST_COPY; !rc && bytes <= most && seconds < CEILING_SECONDS; bytes *= 2) {
         rc = time_copy(r, bytes, &seconds);
         if (rc) break;
-        c->copy = 2.0 * (double)bytes / seconds; /* only the last, largest one is beyond every cache */
+        c->copy = 2.0 * (double)bytes / seconds; /* the last, largest one counts: it is beyond most caches */
         c->copy_mb = (double)bytes / 1e6;
     }
-    return rc;
+    return measured(rc, c->copy > 0);
 }
 
 int ceilings_measure(const k_open *o, ceilings *out, err *e) {
@@ -201,8 +209,8 @@ int ceilings_measure(const k_open *o, ceilings *out, err *e) {
     k_fault f;
     if (kernels_open(&r.k, o, &f)) return err_set(e, ERR_NO_DEVICE, "%s", f.text);
     int rc = measure_products(&r, out);
-    if (!rc) rc = measure_read(&r, out);
     if (!rc) rc = measure_copy(&r, out);
+    if (!rc) rc = measured(measure_read(&r, out), out->copy > 0);
     out->bytes = out->copy > out->read ? out->copy : out->read;
     free(r.noise);
     r.k->close(r.k);
