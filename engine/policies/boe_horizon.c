@@ -1,5 +1,6 @@
 /* boe_horizon.c - BoE's few best candidates, each followed for some steps: the one after which the least
- * entropy is left wins (ours, not in the paper). */
+ * entropy is left wins (ours, not in the paper). Where a step writes several, futures differ in the last. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +20,8 @@ static const param_def width_def = {.name = "width",
                                     .min = 1,
                                     .max = MOST_WIDTH,
                                     .def = 3,
-                                    .help = "candidates of the highest BoE score that are followed, at least "
-                                            "the tokens to write"};
+                                    .help = "futures that are followed: each with another of the best "
+                                            "candidates by BoE as the last token that the step writes"};
 
 /* Sequences that are followed side by side, and the rows of their masks. */
 typedef struct futures {
@@ -68,16 +69,17 @@ static int write_into(const futures *f, int r, int c, err *e) {
     return 0;
 }
 
-/* Future r begins with the r-th best candidate and the best others that the step writes with it. */
+/* How many of the best candidates every future writes: all but the step's last. */
+static int shared(const futures *f) {
+    return f->dec->budget - 1;
+}
+
+/* Future r begins with the best candidates and, as the last one, the r-th of the others. */
 static int begin(const futures *f, int r, err *e) {
     const score_state *s = &f->dec->state;
     memcpy(tokens_of(f, r), s->tokens, (size_t)s->n_tokens * sizeof *s->tokens);
-    int rc = write_into(f, r, f->order[r], e);
-    for (int i = 0, n = 1; !rc && i < f->dec->rec->n_cand && n < f->dec->budget; i++) {
-        if (i == r) continue;
-        rc = write_into(f, r, f->order[i], e);
-        n++;
-    }
+    int rc = write_into(f, r, f->order[shared(f) + r], e);
+    for (int i = 0; i < shared(f) && !rc; i++) rc = write_into(f, r, f->order[i], e);
     return rc;
 }
 
@@ -122,10 +124,18 @@ static void go_on(futures *f) {
     }
 }
 
+/* What is left in the best future that writes the k-th best candidate. */
+static double least_left(const futures *f, int k) {
+    if (k >= shared(f)) return f->left[k - shared(f)];
+    double least = f->left[0];
+    for (int r = 1; r < f->n; r++) least = fmin(least, f->left[r]);
+    return least;
+}
+
 /* The record keeps the candidates that were followed, ascending, with what their entropies fell by. */
 static int keep_followed(futures *f, double before, err *e) {
     step_record *r = f->dec->rec;
-    int n = f->n, *cand = arena_new(&r->mem, (size_t)n, sizeof *cand), at = 0;
+    int n = shared(f) + f->n, *cand = arena_new(&r->mem, (size_t)n, sizeof *cand), at = 0;
     double *score = decision_doubles(f->dec, n, e), *tis = decision_doubles(f->dec, n, e);
     double *norm = decision_doubles(f->dec, n, e);
     if (!cand || !score || !tis || !norm) return ERR_NO_MEMORY;
@@ -133,7 +143,7 @@ static int keep_followed(futures *f, double before, err *e) {
         for (int k = 0; k < n; k++) {
             if (f->order[k] != c) continue;
             cand[at] = r->cand[c], tis[at] = r->tis[c], norm[at] = r->delta_e_norm[c];
-            score[at++] = before - f->left[k] + 0.0;
+            score[at++] = before - least_left(f, k) + 0.0;
         }
     }
     r->n_cand = n, r->cand = cand, r->score = score, r->tis = tis, r->delta_e_norm = norm;
@@ -150,18 +160,19 @@ static double entropy_now(const decision *dec) {
 }
 
 static int score(decision *dec, err *e) {
-    int rc = boe_score(dec, e), n = param_int(dec->params, "width");
+    int rc = boe_score(dec, e), width = param_int(dec->params, "width");
     futures f = {.dec = dec, .order = rc ? NULL : candidates_by_score(dec, e)};
     if (!f.order) return rc ? rc : ERR_NO_MEMORY;
-    f.n = n > dec->budget ? n : dec->budget;
-    if (f.n > dec->rec->n_cand) f.n = dec->rec->n_cand;
+    f.n = dec->rec->n_cand - shared(&f);
+    if (f.n > width) f.n = width;
+    if (f.n < 2) return 0;
     if (!reserve(&f)) rc = err_set(e, ERR_NO_MEMORY, "out of memory for %d futures", f.n);
     for (int r = 0; r < f.n && !rc; r++) rc = begin(&f, r, e);
-    for (int k = param_int(dec->params, "horizon"); k > 0 && !rc && f.n > dec->budget; k--) {
+    for (int k = param_int(dec->params, "horizon"); k > 0 && !rc; k--) {
         rc = look(&f, e);
         if (!rc && k > 1) go_on(&f);
     }
-    if (!rc && f.n > dec->budget) rc = keep_followed(&f, entropy_now(dec), e);
+    if (!rc) rc = keep_followed(&f, entropy_now(dec), e);
     release(&f);
     return rc;
 }
@@ -173,11 +184,10 @@ const policy policy_boe_horizon = {
     .title = "BoE horizon",
     .help =
         "BoE with a real lookahead of some steps (ours, not in the paper): each of the few best candidates "
-        "by "
-        "BoE is written, the most confident masks after it for horizon - 1 steps, and the score is what the "
-        "summed entropy falls by until then. Costs width times horizon forwards a step, less where no mask "
-        "is "
-        "left to look at; where every candidate is written anyway, nothing is looked at.",
+        "by BoE is written (with the better ones, where a step writes several), the most confident masks "
+        "after it for horizon - 1 steps, and the score is what the summed entropy falls by until then. Costs "
+        "width times horizon forwards a step, less where no mask is left to look at; where every candidate "
+        "is written anyway, nothing is looked at.",
     .params = params,
     .score = score,
     BOE_FUNCTIONS,

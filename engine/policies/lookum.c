@@ -21,8 +21,8 @@ static const param_def pool_def = {.name = "pool",
                                    .min = 1,
                                    .max = 1000,
                                    .def = 5,
-                                   .help =
-                                       "N: positions of the lowest entropy from which the sets are drawn"};
+                                   .help = "N: positions of the lowest entropy from which the sets are "
+                                           "drawn; a step that writes more than N draws from all"};
 static const param_def verifier_def = {
     .name = "verifier",
     .type = PARAM_CHOICE,
@@ -51,6 +51,7 @@ typedef struct trial {
     decision *dec;
     int n_pool, n_paths, size;
     int *order;      /* candidates by certainty */
+    int *shuffle;    /* [n_pool] */
     int *sets;       /* [n_paths][size] */
     int32_t *tokens; /* [n_paths][n_tokens] */
     row_ref *rows;
@@ -69,7 +70,6 @@ static bool same_set(const int *a, const int *b, int n) {
 
 /* The most certain ones first; further sets at random, each different from those before. */
 static void draw_sets(trial *t) {
-    int pool[1000];
     for (int i = 0; i < t->size; i++) t->sets[i] = t->order[i];
     rank_ascending(t->sets, t->size);
     int wanted = param_int(t->dec->params, "paths");
@@ -78,8 +78,8 @@ static void draw_sets(trial *t) {
         uint64_t key[3] = {t->dec->seed, (uint64_t)t->dec->step, draw_no};
         int *set = t->sets + (size_t)t->n_paths * (size_t)t->size;
         bool fresh = true;
-        rank_order(shuffled, key, t->n_pool, pool);
-        for (int i = 0; i < t->size; i++) set[i] = t->order[pool[i]];
+        rank_order(shuffled, key, t->n_pool, t->shuffle);
+        for (int i = 0; i < t->size; i++) set[i] = t->order[t->shuffle[i]];
         rank_ascending(set, t->size);
         for (int r = 0; r < t->n_paths && fresh; r++)
             fresh = !same_set(set, t->sets + (size_t)r * (size_t)t->size, t->size);
@@ -89,15 +89,17 @@ static void draw_sets(trial *t) {
 
 static bool reserve(trial *t) {
     size_t paths = (size_t)param_int(t->dec->params, "paths"), n = (size_t)t->dec->state.n_tokens;
+    t->shuffle = mem_new((size_t)t->n_pool, sizeof *t->shuffle);
     t->sets = mem_new(paths * (size_t)t->size, sizeof *t->sets);
     t->tokens = mem_new(paths * n, sizeof *t->tokens);
     t->rows = mem_new(paths * (size_t)t->dec->state.n_masked, sizeof *t->rows);
     t->first = mem_new(paths + 1, sizeof *t->first);
     t->p = pass_new();
-    return t->sets && t->tokens && t->rows && t->first && t->p;
+    return t->shuffle && t->sets && t->tokens && t->rows && t->first && t->p;
 }
 
 static void release(trial *t) {
+    free(t->shuffle);
     free(t->sets);
     free(t->tokens);
     free(t->rows);
@@ -165,13 +167,19 @@ static int look(trial *t, int *path, err *e) {
     return rc;
 }
 
+/* The pool: the most certain candidates, all of them where it would be smaller than a set. */
+static int count_pool(const trial *t) {
+    int most = param_int(t->dec->params, "pool"), n = 0;
+    if (most < t->size) most = t->dec->rec->n_cand;
+    while (n < t->dec->rec->n_cand && n < most && !is_late(t->dec, t->order[n])) n++;
+    return n > t->size ? n : t->size; /* as large as a set: there is no other */
+}
+
 static int write(decision *dec, err *e) {
     trial t = {.dec = dec, .size = dec->budget};
-    int rc = begin_writes(dec, e), path = 0, pool = param_int(dec->params, "pool");
+    int rc = begin_writes(dec, e), path = 0;
     if (rc || !(t.order = candidates_by_score(dec, e))) return rc ? rc : ERR_NO_MEMORY;
-    while (t.n_pool < dec->rec->n_cand && t.n_pool < pool && !is_late(dec, t.order[t.n_pool])) t.n_pool++;
-    if (t.n_pool < t.size) t.n_pool = t.size; /* then there is one set only */
-    if (t.n_pool > 1000) t.n_pool = t.size = t.size < 1000 ? t.size : 1000;
+    t.n_pool = count_pool(&t);
     if (!reserve(&t)) rc = err_set(e, ERR_NO_MEMORY, "out of memory for LookUM's paths");
     if (!rc) draw_sets(&t);
     if (!rc && t.n_paths > 1) rc = look(&t, &path, e);
@@ -192,12 +200,10 @@ const policy policy_lookum = {
     .title = "LookUM",
     .help =
         "LookUM: K sets of positions from the most certain ones are written on trial; the set after which "
-        "the other "
-        "masks are most certain is kept (1 + K forwards a step; the kept one is not used again). Built from "
-        "published accounts of the paper: "
-        "whether the pool holds positions or sets, the verifier's temperature and what is averaged are "
-        "uncertain. "
-        "The greedy set is always among the paths.",
+        "the other masks are most certain is kept (1 + K forwards a step; the kept one is not used again). "
+        "Where a step writes the whole pool there is one set, and nothing is looked at. Built from published "
+        "accounts of the paper: whether the pool holds positions or sets, the verifier's temperature and "
+        "what is averaged are uncertain. The greedy set is always among the paths.",
     .presets = presets,
     .ranks_like = "entropy",
     .params = params,

@@ -124,9 +124,68 @@ static void check_horizon(int horizon) {
     denoiser_close(&f->base);
 }
 
+/* Candidates of a step, best score first. */
+static void best_first(const step_record *r, int *order) {
+    for (int i = 0; i < r->n_cand; i++) {
+        int at = 0;
+        for (int j = 0; j < r->n_cand; j++) at += r->score[j] > r->score[i];
+        order[at] = r->cand[i];
+    }
+}
+
+/* Futures write the best candidates, and each another one last: the one after which the least is left. */
+static int best_last(const step_record *r, const int32_t *start, int n, const int *order, int budget,
+                     int futures) {
+    double least = INFINITY;
+    int best = budget - 1;
+    for (int last = budget - 1; last < budget - 1 + futures; last++) {
+        int32_t tokens[MOST_TOKENS], token;
+        int pos;
+        memcpy(tokens, start, (size_t)n * sizeof *tokens);
+        for (int k = 0; k < budget; k++) {
+            int at = order[k < budget - 1 ? k : last];
+            tokens[at] = r->argmax[record_masked_index(r, at)];
+        }
+        double left = total_of(tokens, n, &pos, &token);
+        if (left < least) least = left, best = last;
+    }
+    return best;
+}
+
+static void check_horizon_sets(int budget) {
+    char text[12];
+    snprintf(text, sizeof text, "%d", budget);
+    fake *f = fake_new(false, MOST_TOKENS);
+    session *s = open_masks(&f->base, "boe-horizon",
+                            SET({"horizon", "1"}, {"rho", "1"}, {"width", "3"}, {"budget", text}), 2, N, 5);
+    session *boe = open_masks(&f->base, "boe", SET({"rho", "1"}, {"budget", text}), 2, N, 5);
+    for (const step_record *r; (r = propose(s)) != NULL;) {
+        int n, order[N], futures = r->n_masked - budget + 1;
+        const int32_t *start = session_tokens(s, &n);
+        const step_record *plain = propose(boe);
+        best_first(plain, order);
+        if (futures > 3) futures = 3;
+        CHECK(near(r->nfe, futures > 1 ? 1 + futures : 1, 0));
+        if (futures > 1) order[budget - 1] = order[best_last(r, start, n, order, budget, futures)];
+        for (int i = 0; i < r->n_writes; i++) {
+            int k = 0;
+            while (k < r->n_writes && order[k] != r->writes[i].pos) k++;
+            CHECK(k < r->n_writes);
+        }
+        commit(s, r);
+        commit(boe, r);
+        record_unref(plain);
+        record_unref(r);
+    }
+    session_close(s);
+    session_close(boe);
+    denoiser_close(&f->base);
+}
+
 static void test_horizon(void **state) {
     (void)state;
     for (int h = 1; h <= 3; h++) check_horizon(h);
+    for (int b = 1; b <= 5; b++) check_horizon_sets(b);
     /* One future is what BoE would do anyway, and costs nothing more. */
     outcome a = decode_masks("boe-horizon", SET({"width", "1"}), NULL, N),
             b = decode_masks("boe", NULL, NULL, N);

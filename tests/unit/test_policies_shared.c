@@ -302,6 +302,11 @@ static void test_lookum(void **state) {
     outcome a = decode_masks("lookum", SET({"paths", "1"}), NULL, 8);
     outcome b = decode_masks("entropy", SET({"budget", "2"}), NULL, 8);
     CHECK(near(a.nfe, 4, 0) && memcmp(a.tokens, b.tokens, sizeof a.tokens) == 0);
+    /* A step that writes the pool has one set; one that writes more draws from all masks. */
+    a = decode_masks("lookum", SET({"pool", "4"}, {"budget", "4"}), NULL, 16);
+    CHECK(near(a.nfe, 4, 0));
+    a = decode_masks("lookum", SET({"pool", "4"}, {"budget", "5"}), NULL, 16);
+    CHECK(near(a.nfe, 3 * 3 + 1, 0)); /* the last step writes what is left */
 }
 
 int main(void) {
