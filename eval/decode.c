@@ -180,11 +180,10 @@ static int decode_matched(const decoder *w, int item, decoded *out, outcome *r, 
 
 /* Outcomes ------------------------------------------------------------- */
 
-/* Ends before the first end-of-text token of what was generated. */
+/* Ends before the first end of text, or of a turn, in what was generated. */
 static int end_of_text(const decoder *w, int n_prompt, const decoded *d) {
-    int32_t eos = denoiser_get_info(w->d)->eos_id;
     for (int i = n_prompt; i < d->n; i++) {
-        if (eos >= 0 && d->tokens[i] == eos) return i;
+        if (model_stops(w->m, d->tokens[i])) return i;
     }
     return d->n;
 }

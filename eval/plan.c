@@ -156,6 +156,7 @@ int plan_identity(eval_plan *p, const model *m, const model *judge, bool raw, er
                   info->shifted ? "shifted" : "unshifted", m->chat ? m->chat->name : "-",
                   raw ? "raw" : "template");
     if (m->briefing) strbuf_printf(&b, "%s\n", m->briefing);
+    if (m->stop_id >= 0) strbuf_printf(&b, "ends at %d\n", (int)m->stop_id);
     strbuf_printf(&b, "%s budget %.17g%s%s\n", p->task->name, p->costs.budget,
                   p->costs.charge_backward ? " charged" : "", p->costs.paper ? " paper" : "");
     if (p->elbo_draws)

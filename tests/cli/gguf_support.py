@@ -7,6 +7,7 @@ SPECIAL = ["<|startoftext|>", "<|endoftext|>", "<|mdm_mask|>", "<|start_header_i
 CHAT = "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>' }}"
 D, HEADS, MLP = 32, 2, 48
 VOCAB = 256 + len(SPECIAL)
+EOT = 256 + SPECIAL.index("<|eot_id|>")
 
 
 def text(s):

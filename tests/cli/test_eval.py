@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import time
 import xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gguf_support
 from support import ENV, TABES, Checks, tabes
 
 c = Checks("eval")
@@ -174,6 +176,22 @@ human = put("he.jsonl", json.dumps({"task_id": "HumanEval/0", "prompt": "def f()
 code, out, message = tabes("eval", "-m", "story", "--task", "humaneval", "--data", human, "--lengths", 4, "--policies", "random",
                            "--json")
 c.check(code == 0 and json.loads(out)["results"][0]["correct"] is None and "--samples" in message, f"humaneval: {message}")
+
+# An answer ends with the turn, as in `tabes run`: the first of end of text and end of turn. Bytes that are no text are left out.
+chat = gguf_support.write(f"{folder}/chat.gguf")
+question = put("gsm8k.jsonl", json.dumps({"question": "Hi", "answer": "#### 1"}) + "\n")
+DRAWN = ["-m", chat, "--policy", "random", "--temperature", 1]
+ended = 0
+evaluate(*DRAWN[:2], *DRAWN[4:], "--policies", "random", "--task", "gsm8k", "--data", question, "--lengths", 24,
+         "--seeds", "0,1,2,3,4,5,6,7", "--results", f"{folder}/chat.jsonl")
+for line in open(f"{folder}/chat.jsonl"):
+    r = json.loads(line)
+    got = json.loads(tabes("run", *DRAWN, "-p", 'Hi\nThink step by step and end with "#### " and the number.', "--seed", r["seed"],
+                           "--length", 24, "--threads", 1, "--json")[1])
+    ended += gguf_support.EOT in got["tokens"][-24:]
+    texts = [re.sub("[^\1-\x7f]", "", t) for t in (r["text"], got["text"])]
+    c.check(texts[0] == texts[1], f"seed {r['seed']}: {texts}")
+c.check(0 < ended < 8, f"turns that end early: {ended}")
 
 # ---- refusals ----
 bad = put("bad.csv", "Puzzle,Solution\n123\n")

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "eval/eval.h"
+#include "fake_denoiser.h"
 
 static eval_plan plan;
 static outcome outcomes[64];
@@ -105,6 +106,20 @@ static void keys(void **state) {
     eval_hash("", 0, a);
     eval_hash("a", 1, b);
     CHECK(strcmp(a, b) != 0 && strncmp(b, b + 16, 16) != 0);
+}
+
+/* Where answers end is part of what a result is. */
+static void identities(void **state) {
+    (void)state;
+    fake *f = fake_new(false, 8);
+    err e = {0};
+    eval_plan p[3] = {
+        {.task = task_find("gsm8k")}, {.task = task_find("gsm8k")}, {.task = task_find("gsm8k")}};
+    for (int i = 0; i < 3; i++)
+        MUST(plan_identity(&p[i], &(model){.d = &f->base, .stop_id = i < 2 ? -1 : 5}, NULL, false, &e), &e);
+    CHECK(!strcmp(p[0].identity, p[1].identity) && strcmp(p[0].identity, p[2].identity) != 0);
+    for (int i = 0; i < 3; i++) plan_release(&p[i]);
+    denoiser_close(&f->base);
 }
 
 static void bad_plans(void **state) {
@@ -232,9 +247,9 @@ int main(void) {
     int fd = mkstemp(path);
     if (fd < 0) return 1;
     close(fd);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(keys), cmocka_unit_test(bad_plans),
-                                       cmocka_unit_test(resume), cmocka_unit_test(damaged),
-                                       cmocka_unit_test(tables)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(keys),      cmocka_unit_test(identities),
+                                       cmocka_unit_test(bad_plans), cmocka_unit_test(resume),
+                                       cmocka_unit_test(damaged),   cmocka_unit_test(tables)};
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
     forget();
     plan_release(&plan);
