@@ -100,8 +100,8 @@ void eval_print_table(const eval_plan *p, const summary *s) {
     puts("\nt/step: tokens per step; 95 %: Wilson interval; NFE, rows (backward) and s per example; *: no "
          "row is better in both "
          "accuracy and NFE");
-    if (s->n_pairs)
-        printf("p: exact McNemar test against %s on the same examples\n", s->rows[0].config->label);
+    if (s->n_pairs) /* not the first row, where a preset has it write more tokens per step than others */
+        printf("p: exact McNemar test against %s on the same examples\n", s->pairs[0].a->config->label);
     if (c.over) puts("over: examples that no number of tokens per step keeps within the budget");
 }
 
@@ -118,7 +118,7 @@ static void csv_real(double v) {
 void eval_print_csv(const eval_plan *p, const summary *s) {
     puts("policy,task,length,tokens_per_step,seed,n,correct,accuracy,ci_low,ci_high,nfe,backward_rows,"
          "seconds,p_mcnemar,"
-         "elbo_perplexity,judge_perplexity,entropy,diversity");
+         "elbo_perplexity,judge_perplexity,entropy,diversity,p_against");
     for (int i = 0; i < s->n_rows; i++) {
         const summary_row *r = &s->rows[i];
         const summary_pair *q = pair_of(s, r);
@@ -129,7 +129,7 @@ void eval_print_csv(const eval_plan *p, const summary *s) {
                                 r->backward_rows,    r->seconds, q ? q->p : NAN, r->perplexity,
                                 r->judge_perplexity, r->entropy, r->diversity};
         for (size_t k = 0; k < sizeof reals / sizeof reals[0]; k++) csv_real(reals[k]);
-        putchar('\n');
+        printf(",%s\n", q ? q->a->config->label : "");
     }
 }
 

@@ -117,6 +117,12 @@ c.check(pair["only_b"] - pair["only_a"] == b["correct"] - a["correct"], f"pair: 
 c.check(0 < pair["p_mcnemar"] <= 1 and pair["ci_low"] <= pair["difference"] <= pair["ci_high"], f"pair: {pair}")
 table = list(csv.DictReader(io.StringIO(evaluate(*BASE, "--csv"))))
 c.check([r["policy"] for r in table] == ["confidence", "boe"] and all(r["n"] == "5" for r in table), f"CSV: {table}")
+c.check([r["p_against"] for r in table] == ["", "confidence"], f"CSV: whom p is against: {table}")
+# A policy of more tokens per step is no partner of the others, wherever it stands.
+mixed = ["-n", 2, "--policies", "lookum,confidence,boe"]
+c.check("test against confidence on" in evaluate(*BASE, *mixed), "the table names the partner")
+against = [r["p_against"] for r in csv.DictReader(io.StringIO(evaluate(*BASE, *mixed, "--csv")))]
+c.check(against == ["", "", "confidence"], f"CSV names the partner: {against}")
 text = evaluate(*BASE, "--chart", "--plot", f"{folder}/p.svg", "--samples", f"{folder}/s.jsonl")
 c.check("confidence" in text and "Wilson" in text and "⣀" in text, f"table: {text}")
 c.check(xml.dom.minidom.parse(f"{folder}/p.svg").documentElement.tagName == "svg", "SVG")
