@@ -84,6 +84,14 @@ static void gather(stretch *t, token_texts texts, const int32_t *tokens, int n, 
     t->open[1] = i < n && tokens[i] == mask;
 }
 
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool is_operator(char c) {
+    return c && strchr("+-*/", c);
+}
+
 static void skip_blanks(const char **s) {
     while (**s == ' ') (*s)++;
 }
@@ -91,25 +99,27 @@ static void skip_blanks(const char **s) {
 static bool number(const char **s, long *out) {
     skip_blanks(s);
     int digits = 0;
-    for (*out = 0; **s >= '0' && **s <= '9' && digits < 9; (*s)++, digits++) *out = 10 * *out + (**s - '0');
+    for (*out = 0; is_digit(**s) && digits < 9; (*s)++, digits++) *out = 10 * *out + (**s - '0');
+    bool whole = digits && !is_digit(**s);
     skip_blanks(s);
-    return digits > 0;
+    return whole;
 }
 
-/* "a op b = c" at *s: 1 right, -1 wrong, 0 none; *s is behind it. */
+/* "a op b = c" at *s: 1 right, -1 wrong, 0 none or one whose right side goes on; *s is behind it. */
 static int equation(const char **s) {
     long a, b, c, value;
-    if (!number(s, &a) || !**s || !strchr("+-*/", **s)) return 0;
+    if (!number(s, &a) || !is_operator(**s)) return 0;
     char op = *(*s)++;
     if (!number(s, &b) || **s != '=') return 0;
     (*s)++;
-    if (!number(s, &c)) return 0;
+    if (!number(s, &c) || is_operator(**s)) return 0;
     value = op == '+' ? a + b : op == '-' ? a - b : a * b;
     bool holds = op == '/' ? b && a == b * c : value == c;
     return holds ? 1 : -1;
 }
 
-/* The equation that the token is part of, if its first and last numbers cannot grow any more. */
+/* The equation that the token is part of, if its first and last numbers cannot grow any more and it is no
+ * part of a longer sum: "3+4=9" says nothing in "2+3+4=9". */
 static int verify_arithmetic(token_texts texts, const int32_t *tokens, int n, int32_t mask, int pos,
                              int32_t token) {
     stretch t;
@@ -118,7 +128,7 @@ static int verify_arithmetic(token_texts texts, const int32_t *tokens, int n, in
         const char *start = s;
         int verdict = equation(&s);
         size_t begin = (size_t)(start - t.line), end = (size_t)(s - t.line);
-        bool whole = begin ? start[-1] < '0' || start[-1] > '9' : !t.open[0];
+        bool whole = begin ? !is_digit(start[-1]) && !is_operator(start[-1]) : !t.open[0];
         bool grows = end == t.used && t.open[1];
         if (verdict && t.from < end && t.to > begin && whole && !grows) return verdict;
         if (!verdict || s == start) s = start + 1;

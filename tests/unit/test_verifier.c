@@ -77,6 +77,16 @@ static void test_arithmetic(void **state) {
     assert_int_equal(verdict(VERIFY_AUTO, "84-36=@,", PAIR + 48), 1);
     assert_int_equal(verdict(VERIFY_AUTO, "84-36=@,", PAIR + 49), -1);
     assert_int_equal(verdict(VERIFY_AUTO, "no sums h@re", 'e'), 0);
+    static const char *const parts[] = {
+        "2+3+4=@",   "2*3 + 4=@", "-5+8=@",
+        "12/2-1=@.", "9-2+3=4+@", "2+3=@+4",
+        "2+3=@ - 9", "6-2=@*2",   "99999999@+1=1000000000"}; /* of sums that are longer */
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        for (int32_t digit = '0'; digit <= '9'; digit++)
+            assert_int_equal(verdict(VERIFY_AUTO, parts[i], digit), 0);
+    }
+    assert_int_equal(verdict(VERIFY_AUTO, "5=2+3=@", '5'), 1); /* each side of an equals sign is a whole */
+    assert_int_equal(verdict(VERIFY_AUTO, "1+1=2 9-5=@", '5'), -1);
     assert_int_equal(verify_token(VERIFY_AUTO, (token_texts){0}, (int32_t[]){MASK}, 1, MASK, 0, '1'), 0);
 }
 
