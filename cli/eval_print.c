@@ -92,17 +92,30 @@ static void print_row(const columns *c, const summary *s, int i) {
     puts(c->judged && summary_is_best(s, i) ? " *" : "");
 }
 
-void eval_print_table(const eval_plan *p, const summary *s) {
-    columns c = choose_columns(p, s);
-    print_head(&c);
-    for (int i = 0; i < s->n_rows; i++) print_row(&c, s, i);
-    if (!c.judged) return;
+static void note_blind(const summary *s) {
+    for (int i = 0; i < s->n_rows; i++) {
+        const summary_row *r = &s->rows[i];
+        if (r->blind)
+            printf("%s at %.3g tokens per step looked at nothing ahead: no step had more than one choice\n",
+                   r->config->label, r->rate);
+    }
+}
+
+static void explain_judged(const columns *c, const summary *s) {
     puts("\nt/step: tokens per step; 95 %: Wilson interval; NFE, rows (backward) and s per example; *: no "
          "row is better in both "
          "accuracy and NFE");
     if (s->n_pairs) /* not the first row, where a preset has it write more tokens per step than others */
         printf("p: exact McNemar test against %s on the same examples\n", s->pairs[0].a->config->label);
-    if (c.over) puts("over: examples that no number of tokens per step keeps within the budget");
+    if (c->over) puts("over: examples that no number of tokens per step keeps within the budget");
+}
+
+void eval_print_table(const eval_plan *p, const summary *s) {
+    columns c = choose_columns(p, s);
+    print_head(&c);
+    for (int i = 0; i < s->n_rows; i++) print_row(&c, s, i);
+    if (c.judged) explain_judged(&c, s);
+    note_blind(s);
 }
 
 /* CSV ------------------------------------------------------------------ */

@@ -74,6 +74,7 @@ struct policy {
     int (*recall)(decision *dec, err *e);
     int (*looks_back)(const param_set *ps);
     bool reads_logits;   /* `score` or `recall` reads whole rows of logits */
+    bool looks_ahead;    /* follows several choices for a step with forwards, where there are several */
     bool own_passes;     /* runs forwards beside the step's, which guidance does not reach */
     bool narrow_nucleus; /* top-p leaves out the token that crosses it */
     bool ignores_order;  /* draws each position by itself: eos-last has no hold on it */

@@ -1,8 +1,8 @@
 /* decode.c - sessions for items.
  *
  * Where forwards are matched, the fewest tokens per step are looked for whose decode keeps within the budget:
- * 1, 2, 4, ... until one does, then by halves in between. Fewer tokens per step are taken to cost more. What
- * the search itself computes is not counted. */
+ * 1, 2, 4, ... until one does, then by halves in between. Fewer tokens per step are taken to cost more, which
+ * fails where a step has nothing left to look ahead for. What the search itself computes is not counted. */
 #include "eval/decode.h"
 
 #include <math.h>

@@ -29,7 +29,7 @@ static const outcome *outcome_at(const eval_plan *p, const outcome *o, int x, in
 static void sum_row(summary_row *r, const eval_plan *p, const outcome *outcomes, int c) {
     mean nfe = {0}, rows = {0}, rate = {0}, elbo = {0}, judge = {0}, entropy = {0}, diversity = {0};
     *r = (summary_row){.config = &p->configs[c]};
-    bool judged = false;
+    bool judged = false, looked = false;
     for (int x = 0; x < p->examples.n; x++) {
         const outcome *o = outcome_at(p, outcomes, x, c);
         if (!o->known) continue;
@@ -38,6 +38,7 @@ static void sum_row(summary_row *r, const eval_plan *p, const outcome *outcomes,
         r->correct += o->verdict == VERDICT_RIGHT;
         r->seconds += o->seconds;
         r->over += o->over;
+        looked |= o->nfe > o->steps;
         mean_add(&nfe, o->nfe);
         mean_add(&rows, (double)o->backward_rows);
         mean_add(&rate, o->rate);
@@ -49,6 +50,7 @@ static void sum_row(summary_row *r, const eval_plan *p, const outcome *outcomes,
     r->accuracy = judged ? (double)r->correct / r->n : NAN;
     r->ci = judged ? stats_wilson(r->correct, r->n) : (interval){NAN, NAN};
     if (!judged) r->correct = -1;
+    r->blind = r->n && r->config->policy->looks_ahead && !looked;
     r->nfe = mean_of(nfe);
     r->backward_rows = mean_of(rows);
     r->rate = mean_of(rate);

@@ -17,8 +17,9 @@ typedef struct summary_row {
     double accuracy;
     interval ci; /* 95 % Wilson */
     double nfe, backward_rows, rate;
-    double seconds;                                          /* of decoding, all examples together */
-    int over;                                                /* examples over the matched budget */
+    double seconds; /* of decoding, all examples together */
+    bool blind;     /* the policy looks ahead, but no step had more than one choice */
+    int over;       /* examples over the matched budget */
     double perplexity, judge_perplexity, entropy, diversity; /* exp of mean nats per token; means */
 } summary_row;
 

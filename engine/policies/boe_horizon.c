@@ -190,5 +190,6 @@ const policy policy_boe_horizon = {
         "is written anyway, nothing is looked at.",
     .params = params,
     .score = score,
+    .looks_ahead = true,
     BOE_FUNCTIONS,
 };

@@ -209,5 +209,6 @@ const policy policy_lookum = {
     .params = params,
     .score = score,
     .write = write,
+    .looks_ahead = true,
     .own_passes = true,
 };

@@ -108,6 +108,14 @@ c.check(charged["tokens_per_step"] >= plain["tokens_per_step"] == -(-blanks[0] /
 paper = rows(*BASE, "-n", 1, "--nfe-accounting", "paper")
 c.check(paper[1]["nfe"] == 2 * paper[0]["nfe"] == 2 * blanks[0], "the paper counts 2 per BoE step")
 
+# LookUM within 3 forwards writes its whole pool at once: its row is no lookahead's, and the table says so.
+for args, blind in ((["--match-nfe", 3], True), (["--match-nfe", 3, "--pool", 9], True), (["--budget", 3], False),
+                    (["--budget", 5, "--pool", 6], False)):
+    text = evaluate(*BASE, "--policies", "confidence,lookum", *args)
+    c.check(("nothing ahead" in text) == blind, f"lookahead {args}: {text}")
+text = evaluate(*BASE, "--policies", "boe-horizon", "--budget", 9)
+c.check("boe-horizon at 9 tokens per step looked at nothing ahead" in text, f"horizon: {text}")
+
 # ---- pairs, CSV, table, chart, plot, samples ----
 document = json.loads(evaluate(*BASE, "--policies", "confidence,random", "--tokens-per-step", 4, "--json"))
 pair = document["pairs"][0]
