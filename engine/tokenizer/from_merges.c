@@ -90,6 +90,9 @@ static bool has_content(const cJSON *added, const char *text) {
 /* "added_tokens_decoder": {"id": {content, flags}} becomes entries with their id. */
 static int add_decoded(cJSON *added, const cJSON *decoder, const char *dir, err *e) {
     const cJSON *item;
+    if (decoder && !cJSON_IsNull(decoder) && !cJSON_IsObject(decoder))
+        return err_set(e, ERR_BAD_FORMAT,
+                       "%s/tokenizer_config.json: added_tokens_decoder: expected an object", dir);
     cJSON_ArrayForEach(item, decoder) {
         char *end;
         long id = strtol(item->string, &end, 10);
@@ -115,6 +118,8 @@ static int add_listed(cJSON *added, const char *dir, err *e) {
     int rc = tokenizer_read_json(&listed, NULL, dir, "added_tokens.json", &missing);
     if (rc == ERR_NOT_FOUND) return 0;
     if (rc) return err_set(e, rc, "%s", missing.msg);
+    if (!cJSON_IsObject(listed))
+        rc = err_set(e, ERR_BAD_FORMAT, "%s/added_tokens.json: not a JSON object", dir);
     const cJSON *item;
     cJSON_ArrayForEach(item, listed) {
         if (rc || has_content(added, item->string)) continue;

@@ -42,7 +42,10 @@ def added_tokens():
     check(ids(path, "<z><x>ab<y>")[0] == [30, 28, 26, 29], f"both: {ids(path, '<z><x>ab<y>')}")
     for i, (files, what) in enumerate((({"added_tokens": {"<x>": -1}}, "'<x>' is not in range"), ({"added_tokens": {"<x>": "1"}}, "not in range"),
                                        ({"added_tokens": {"<x>": 1e18}}, "not in range"), ({"tokenizer_config": {"added_tokens_decoder": {"x": {}}}}, "added_tokens_decoder"),
-                                       ({"tokenizer_config": {"added_tokens_decoder": {"5": 3}}}, "added_tokens_decoder"))):
+                                       ({"tokenizer_config": {"added_tokens_decoder": {"5": 3}}}, "added_tokens_decoder"),
+                                       ({"tokenizer_config": {"added_tokens_decoder": [1]}}, "added_tokens_decoder: expected an object"),
+                                       ({"tokenizer_config": {"added_tokens_decoder": {"28": {"content": "<x>"}}}, "added_tokens": [1]},
+                                        "added_tokens.json: not a JSON object"))):
         message, code = ids(merges(f"bad{i}", **files), "a")
         check(code == 2 and what in message, f"{files}: {code} {message}")
     broken = merges("broken")
