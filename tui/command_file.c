@@ -5,6 +5,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/outfile.h"
 #include "tui/command.h"
+#include "tui/files.h"
 
 enum { EXPORT_MAX_BYTES = 512 << 20 };
 
@@ -98,6 +99,7 @@ int command_open(app *a, const char *rest, unsigned *flags, err *e) {
 int command_source(app *a, const char *rest, unsigned *flags, err *e) {
     static words w;
     int rc = words_expect(&w, rest, 1, "source FILE", e);
+    if (!rc) rc = file_check_regular(w.at[0], e);
     if (!rc) rc = script_push_file(&a->script, w.at[0], false, e);
     *flags |= APP_REDRAW;
     return rc;

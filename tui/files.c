@@ -1,4 +1,4 @@
-/* files.c - XDG base directories. */
+/* files.c - XDG base directories, and files that can be read without waiting. */
 #include "tui/files.h"
 
 #include <stdio.h>
@@ -34,4 +34,10 @@ int state_file(char *path, size_t size, const char *name, bool make) {
     int rc = place(path, size, "XDG_STATE_HOME", ".local/state", name);
     if (!rc && make) make_folders(path);
     return rc;
+}
+
+int file_check_regular(const char *path, err *e) {
+    struct stat st;
+    if (stat(path, &st) || S_ISREG(st.st_mode)) return 0;
+    return err_set(e, ERR_IO, "%.200s: not a regular file", path);
 }

@@ -9,6 +9,7 @@
 
 #include "engine/base/mem.h"
 #include "tui/edit.h"
+#include "tui/files.h"
 
 void opened_release(opened_files *o) {
     while (o) {
@@ -24,11 +25,16 @@ void opened_release(opened_files *o) {
 
 static int load_one(opened_files *o, const char *path, int n, err *e) {
     struct stat st;
+    if (!strcmp(path, "-"))
+        return err_set(e, ERR_BAD_ARGUMENT,
+                       "- is standard input, which the workbench reads keys from; name a file");
     if (!stat(path, &st) && S_ISDIR(st.st_mode))
         return err_set(e, ERR_BAD_ARGUMENT, "%.200s is a folder; a model is opened by: tabes open -m MODEL",
                        path);
+    int rc = file_check_regular(path, e);
+    if (rc) return rc;
     if (!tree_is_file(path)) {
-        int rc = replay_load(&o->files[o->n], path, e);
+        rc = replay_load(&o->files[o->n], path, e);
         o->n += !rc;
         return rc;
     }

@@ -6,6 +6,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/strbuf.h"
+#include "tui/files.h"
 #include "tui/theme.h"
 
 static const char suffix[] = ".theme";
@@ -27,7 +28,8 @@ static bool name_of(const char *path, char name[THEME_MAX_NAME]) {
 
 int theme_load(theme *t, const char *path, err *e) {
     strbuf text;
-    int rc = strbuf_read_file(&text, path, THEME_MAX_BYTES, e);
+    int rc = file_check_regular(path, e);
+    if (!rc) rc = strbuf_read_file(&text, path, THEME_MAX_BYTES, e);
     if (rc) return rc;
     rc = theme_parse(t, text.data, text.len, path, e);
     if (!rc && !name_of(path, t->name)) snprintf(t->name, sizeof t->name, "theme");

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fake_denoiser.h"
@@ -164,6 +165,22 @@ static void test_replay(void **state) {
     replay_close(r);
 }
 
+/* No key would be heard while a pipe is waited for, or the keyboard read as a file. */
+static void test_no_waiting(void **state) {
+    (void)state;
+    app a;
+    replay *r = NULL;
+    CHECK(!mkfifo("pipe.theme", 0600));
+    open_replay(&a, &r);
+    bad(&a, "open -", "standard input");
+    bad(&a, "open run-confidence.jsonl pipe.theme", "pipe.theme: not a regular file");
+    bad(&a, "open /dev/zero", "not a regular file");
+    bad(&a, "source pipe.theme", "not a regular file");
+    bad(&a, "theme pipe.theme", "not a regular file");
+    CHECK(app_close(&a));
+    replay_close(r);
+}
+
 /* A recording beside a live decode takes nothing away. */
 static void test_beside(void **state) {
     (void)state;
@@ -250,6 +267,7 @@ static void test_theme_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_replay), cmocka_unit_test(test_beside),
-                                       cmocka_unit_test(test_branch), cmocka_unit_test(test_theme_names)};
+                                       cmocka_unit_test(test_branch), cmocka_unit_test(test_theme_names),
+                                       cmocka_unit_test(test_no_waiting)};
     return finish("open", cmocka_run_group_tests(tests, make_files, clear_files));
 }
