@@ -57,7 +57,8 @@ void tree_file_close(tree_file *f);
 int tree_file_panes(const tree_file *f);
 const tree *tree_file_tree(const tree_file *f, int pane);
 
-/* Is the first line of the file the header of a tree? False also when it cannot be read. */
+/* Is the first line of the file the header of a tree? False also when it cannot be read, or
+ * only once (a pipe). */
 bool tree_is_file(const char *path);
 
 #endif

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/base/mem.h"
@@ -260,7 +261,9 @@ const tree *tree_file_tree(const tree_file *f, int pane) {
 
 bool tree_is_file(const char *path) {
     char begin[64] = "";
-    if (!strcmp(path, "-")) return false; /* it can be read only once */
+    struct stat st;
+    /* Of what can be read only once nothing is to be missing afterwards. */
+    if (!strcmp(path, "-") || stat(path, &st) || !S_ISREG(st.st_mode)) return false;
     FILE *f = fopen(path, "rb");
     size_t n = f ? fread(begin, 1, sizeof begin - 1, f) : 0;
     if (f) fclose(f);

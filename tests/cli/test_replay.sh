@@ -162,6 +162,15 @@ done
 expect 0 timeout 60 "$TABES" open -m sudoku --policy boe-others --active masked --dump-screen 120x40 --keys as
 says out 'A boe-mid'
 
+# What can be read only once is read once, from its beginning.
+piped() { cat examples/trajectories/sudoku-greedy.jsonl | "$@"; }
+expect 0 piped timeout 60 "$TABES" replay /dev/stdin --dump-screen 120x40
+says out 'step 0/'
+mkfifo "$tmp/pipe"
+timeout 60 cat examples/trajectories/sudoku-greedy.jsonl >"$tmp/pipe" &
+expect 0 timeout 60 "$TABES" replay "$tmp/pipe" --dump-screen 120x40
+says out 'step 0/'
+
 # Closer looks ask a model, which must be the recordings' own.
 G=examples/trajectories/sudoku-greedy.jsonl B=examples/trajectories/sudoku-boe.jsonl
 expect 0 "$TABES" replay $G $B -m sudoku --exec 'goto 2; truth' --dump-screen 120x40 --no-config
