@@ -123,6 +123,12 @@ static void close_all(opened *w) {
 
 /* Playing and checking ------------------------------------------------------------- */
 
+/* As in cmd_open.c. */
+static void leave(int code) {
+    fflush(NULL);
+    _exit(code);
+}
+
 static int play(const cli_args *a, const screen_args *s) {
     lesson *l;
     opened w = {0};
@@ -131,10 +137,7 @@ static int play(const cli_args *a, const screen_args *s) {
     if (lesson_open(&l, a->operands[0], &e)) return cli_report_input(&e);
     int rc =
         open_all(&w, a, l, &e) ? cli_report_input(&e) : screen_show(&cmd_lesson, s, &w.o, &still_computing);
-    if (still_computing) { /* as in cmd_open.c */
-        fflush(NULL);
-        _exit(rc);
-    }
+    if (still_computing) leave(rc);
     close_all(&w);
     lesson_free(l);
     return rc;
@@ -143,10 +146,13 @@ static int play(const cli_args *a, const screen_args *s) {
 static int check_lesson(const cli_args *a, const lesson *l) {
     opened w = {0};
     err e = {0};
+    bool still_computing = false;
     int rc = open_all(&w, a, l, &e);
-    if (!rc) rc = tui_check_lesson(&w.o, &e);
+    if (!rc) rc = tui_check_lesson(&w.o, &still_computing, &e);
+    if (rc) rc = cli_report_input(&e);
+    if (still_computing) leave(rc);
     close_all(&w);
-    if (rc) return cli_report_input(&e);
+    if (rc) return rc;
     cli_print("%s: %d steps, ok\n", l->name, l->n_steps);
     return EXIT_OK;
 }

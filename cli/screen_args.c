@@ -45,23 +45,23 @@ static int first_keys(const screen_args *s, char *out, size_t size, err *e) {
     return len < 0 || (size_t)len >= size ? err_set(e, ERR_BAD_ARGUMENT, "--keys: too many") : 0;
 }
 
-static int dump(const screen_args *s, const tui_opts *o, err *e) {
+static int dump(const screen_args *s, const tui_opts *o, bool *still_computing, err *e) {
     strbuf out;
     int cols = 0, rows = 0, rc = parse_size(s->dump, &cols, &rows, e);
     if (rc) return rc;
     strbuf_init(&out, DUMP_MAX_BYTES);
-    rc = tui_dump(o, cols, rows, &out, e);
-    if (rc >= 0 && out.failed) rc = strbuf_fault(&out, "--dump-screen", e);
-    if (rc >= 0) fwrite(out.data, 1, out.len, stdout);
+    rc = tui_dump(o, cols, rows, &out, still_computing, e);
+    if (!rc && out.failed) rc = strbuf_fault(&out, "--dump-screen", e);
+    if (!rc) fwrite(out.data, 1, out.len, stdout);
     strbuf_release(&out);
     return rc;
 }
 
 /* Commands without a terminal: what they write is the result. */
-static int run_unseen(const tui_opts *o, err *e) {
+static int run_unseen(const tui_opts *o, bool *still_computing, err *e) {
     strbuf out;
     strbuf_init(&out, DUMP_MAX_BYTES);
-    int rc = tui_dump(o, 120, 40, &out, e);
+    int rc = tui_dump(o, 120, 40, &out, still_computing, e);
     strbuf_release(&out);
     return rc;
 }
@@ -101,8 +101,11 @@ int screen_show(const command *c, const screen_args *s, tui_opts *o, bool *still
     bool unattended = (s->exec || s->script) && !s->dump && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO));
     choose_config(s, s->dump || unattended, config, sizeof config, o);
     rc = first_keys(s, keys, sizeof keys, &e);
-    if (!rc) rc = s->dump ? dump(s, o, &e) : unattended ? run_unseen(o, &e) : tui_run(o, &e);
-    *still_computing = rc == TUI_STILL_COMPUTING;
-    if (rc < 0) return o->exec || o->script ? cli_report_input(&e) : cli_report(&e);
+    if (!rc) {
+        rc = s->dump      ? dump(s, o, still_computing, &e)
+             : unattended ? run_unseen(o, still_computing, &e)
+                          : tui_run(o, still_computing, &e);
+    }
+    if (rc) return o->exec || o->script ? cli_report_input(&e) : cli_report(&e);
     return EXIT_OK;
 }

@@ -183,10 +183,7 @@ int app_open(app *a, const tui_opts *o, err *e) {
     } else {
         rc = open_replays(a, o, e);
     }
-    if (rc) {
-        app_close(a);
-        return rc;
-    }
+    if (rc) return rc;
     app_themes_open(a, o);
     const pane *p = &a->panes[0];
     for (int i = 0; i < p->traj->head.n_tokens; i++) {

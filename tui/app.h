@@ -147,7 +147,7 @@ enum {
 };
 
 /* Panes from the options; live sessions are opened here (a session that cannot be opened is an error of the
- * whole). */
+ * whole). After an error, too, app_close ends it. */
 int app_open(app *a, const tui_opts *o, err *e) MUST_CHECK;
 /* False: the worker is still inside a step (see worker_stop). */
 bool app_close(app *a);

@@ -110,10 +110,9 @@ int tui_cast(const tui_opts *o, const cast_opts *c, strbuf *out, err *e) {
     app a;
     cells g = {0};
     int rc = app_open(&a, o, e);
-    if (rc) return rc;
     a.pal.mode = MODE_256;
     a.pal.ascii = o->ascii;
-    rc = cells_init(&g, c->cols, c->rows, o->ascii, e);
+    if (!rc) rc = cells_init(&g, c->cols, c->rows, o->ascii, e);
     if (!rc) {
         put_header(out, &a, c);
         rc = put_states(out, &a, &g, c, e);

@@ -141,13 +141,12 @@ static int run(loop *l, err *e) {
 
 /* Doors --------------------------------------------------------------- */
 
-int tui_run(const tui_opts *o, err *e) {
+int tui_run(const tui_opts *o, bool *still_computing, err *e) {
     loop l = {0};
     palette pal;
     int rc = term_check(e);
     if (!rc) rc = app_open(&l.a, o, e);
-    if (rc) return rc;
-    rc = start_config(&l.a, o, e);
+    if (!rc) rc = start_config(&l.a, o, e);
     if (!rc && o->lesson) rc = lesson_begin(&l.a, o->lesson, e);
     if (!rc) rc = term_open(o, &pal, e);
     if (!rc) {
@@ -162,6 +161,6 @@ int tui_run(const tui_opts *o, err *e) {
         term_close();
     }
     cells_release(&l.grid);
-    bool stopped = app_close(&l.a);
-    return rc ? rc : stopped ? 0 : TUI_STILL_COMPUTING;
+    *still_computing = !app_close(&l.a);
+    return rc;
 }

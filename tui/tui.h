@@ -57,19 +57,18 @@ typedef struct tui_opts {
  * value counts as unset. -1: there is no home, or the name is too long. */
 int tui_config_file(char *path, size_t size);
 
-/* The user quit while the worker was inside an operation that did not end in time: a quit like any other, but
- * the model is still in use. The process should then end without closing it (`_exit`). */
-enum { TUI_STILL_COMPUTING = 1 };
+/* *still_computing, on success and after an error alike: the worker was inside an operation that did not end
+ * in time, and the model is still in use. The process should then end without closing it (`_exit`). */
 
-/* Runs until the user quits; 0 or TUI_STILL_COMPUTING on a normal quit. Refuses with a message when there is
- * no usable terminal. Restores the terminal on every way out, fatal signals included. */
-int tui_run(const tui_opts *o, err *e) MUST_CHECK;
+/* Runs until the user quits. Refuses with a message when there is no usable terminal. Restores the terminal
+ * on every way out, fatal signals included. */
+int tui_run(const tui_opts *o, bool *still_computing, err *e) MUST_CHECK;
 
 /* The screen as text after o->keys were pressed one by one, each to its end; no terminal is needed. */
-int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) MUST_CHECK;
+int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, bool *still_computing, err *e) MUST_CHECK;
 
 /* Plays o->lesson through, unseen, at 80x24: every command has to succeed, every highlight, answer and
  * placeholder to be there, and every text to fit. The error has the line of the file. */
-int tui_check_lesson(const tui_opts *o, err *e) MUST_CHECK;
+int tui_check_lesson(const tui_opts *o, bool *still_computing, err *e) MUST_CHECK;
 
 #endif

@@ -17,6 +17,13 @@ static void settle(app *a) {
     }
 }
 
+static int open_unseen(app *a, const tui_opts *o, err *e) {
+    int rc = app_open(a, o, e);
+    a->pal.mode = MODE_NONE;
+    if (!rc) settle(a);
+    return rc;
+}
+
 /* A step that could not be computed: where a person would see that and try again, commands end. */
 static int check_panes(const app *a, err *e) {
     for (int i = 0; i < a->n_panes; i++) {
@@ -54,15 +61,12 @@ static int press_all(app *a, cells *g, const char *keys, err *e) {
     return rc;
 }
 
-int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) {
+int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, bool *still_computing, err *e) {
     app a;
     cells g = {0};
-    int rc = app_open(&a, o, e);
-    if (rc) return rc;
-    a.pal.mode = MODE_NONE;
+    int rc = open_unseen(&a, o, e);
     a.pal.ascii = o->ascii;
-    settle(&a);
-    rc = start_config(&a, o, e);
+    if (!rc) rc = start_config(&a, o, e);
     if (!rc) rc = cells_init(&g, cols, rows, o->ascii, e);
     if (!rc) rc = run_all(&a, &g, e);
     if (!rc && o->lesson) rc = lesson_begin(&a, o->lesson, e);
@@ -72,8 +76,8 @@ int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, err *e) {
     if (!rc) rc = run_all(&a, &g, e);
     if (!rc) cells_dump(&g, out);
     cells_release(&g);
-    bool stopped = app_close(&a);
-    return rc ? rc : stopped ? 0 : TUI_STILL_COMPUTING;
+    *still_computing = !app_close(&a);
+    return rc;
 }
 
 /* Lessons ---------------------------------------------------------------- */
@@ -122,17 +126,14 @@ static int play_through(app *a, cells *g, err *e) {
     }
 }
 
-int tui_check_lesson(const tui_opts *o, err *e) {
+int tui_check_lesson(const tui_opts *o, bool *still_computing, err *e) {
     app a;
     cells g = {0};
-    int rc = app_open(&a, o, e);
-    if (rc) return rc;
-    a.pal.mode = MODE_NONE;
-    settle(&a);
-    rc = lesson_begin(&a, o->lesson, e);
+    int rc = open_unseen(&a, o, e);
+    if (!rc) rc = lesson_begin(&a, o->lesson, e);
     if (!rc) rc = cells_init(&g, LAYOUT_MIN_COLS, LAYOUT_MIN_ROWS, false, e);
     if (!rc) rc = play_through(&a, &g, e);
     cells_release(&g);
-    if (!app_close(&a) && !rc) rc = err_set(e, ERR_IO, "a step did not end");
-    return rc;
+    *still_computing = !app_close(&a);
+    return rc || !*still_computing ? rc : err_set(e, ERR_IO, "a step did not end");
 }

@@ -152,6 +152,7 @@ bool fuzz_workbench_open_files(app *a, replay *const *files, int n, const tree_f
     tui_opts o = {.replays = files, .n_replays = n, .trees = trees};
     fuzz_sandbox_enter();
     if (app_open(a, &o, &e)) {
+        app_close(a);
         fuzz_sandbox_leave();
         return false;
     }

@@ -20,6 +20,7 @@ typedef struct fake_gpu {
     int inside, most;  /* forwards running now, and at once so far */
     int company;       /* a forward waits until so many have been inside at once */
     bool hold;         /* forwards stay inside until this is false or they are cancelled */
+    bool deaf;         /* and being cancelled changes nothing */
     int failures;      /* so many of the coming forwards fail: */
     int code;          /* with this status */
     const char *cause; /* and message */
@@ -70,7 +71,7 @@ static inline void gpu_wait(void) {
 
 /* One wait in vain is enough. */
 static inline bool gpu_stays(const forward_req *q, time_t until) {
-    if (q->cancel && atomic_load(q->cancel)) return false;
+    if (!gpu.deaf && q->cancel && atomic_load(q->cancel)) return false;
     if (time(NULL) >= until) gpu.company = 0;
     return gpu.hold || gpu.most < gpu.company;
 }
