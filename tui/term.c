@@ -273,8 +273,11 @@ void term_toggle_mouse(void) {
 }
 
 void term_suspend(void) {
+    bool mouse = term.mouse;
+    if (mouse) set_mouse(false); /* curses takes back, and asks again for, only what it asked for itself */
     restore_end_sync();
     raise(SIGTSTP); /* curses leaves the screen, stops, and comes back */
+    if (mouse) set_mouse(true);
     term_repaint();
 }
 

@@ -1,7 +1,9 @@
 /* test_ways_out.c - however the program ends, the terminal is as it was; and a running step is never in the
  * way. */
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #include "../unit/checks.h"
@@ -84,6 +86,37 @@ static void test_cancel(void **state) {
     terminal_end(t);
 }
 
+/* A shell in between, for only what has one can be stopped. There the mouse is the terminal's own, and back
+ * in the workbench dragging works as before. */
+static void test_suspend(void **state) {
+    (void)state;
+    static const char *const args[] = {"-i", NULL};
+    static char program[PATH_MAX + 16];
+    const char *const settings[] = {program, "PS1=shell> ", "ENV", NULL};
+    snprintf(program, sizeof program, "PROGRAM=%s", getenv("TABES"));
+    setenv("TABES", "/bin/sh", 1);
+    terminal *t = terminal_start(120, 40, args, settings);
+    setenv("TABES", program + strlen("PROGRAM="), 1);
+    CHECK(terminal_wait(t, "shell>"));
+    terminal_send(t, "\"$PROGRAM\" open -m sudoku\n");
+    CHECK(terminal_wait(t, "step 0/"));
+    CHECK(terminal_hears_drags(t));
+    terminal_send(t, "\032");
+    CHECK(terminal_wait(t, "Stopped"));
+    CHECK(!terminal_in_use(t) && !terminal_hears_drags(t));
+    terminal_send(t, "fg\n");
+    CHECK(terminal_wait(t, "step 0/")); /* the frame of before */
+    terminal_send(t, "s");
+    CHECK(terminal_wait(t, "step 1/"));
+    CHECK(terminal_in_use(t) && terminal_hears_drags(t));
+    terminal_send(t, "Q");
+    CHECK(terminal_wait_gone(t, "step 1/"));
+    terminal_send(t, "exit\n");
+    CHECK(terminal_exit(t, 10) == 0);
+    CHECK(terminal_restored(t));
+    terminal_end(t);
+}
+
 int main(int argc, char **argv) {
     if (argc > 1) setenv("TABES", argv[1], 1);
     const struct CMUnitTest tests[] = {
@@ -92,6 +125,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_quit_while_computing),
         cmocka_unit_test(test_keys_while_computing),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_suspend),
     };
     return finish("terminal", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -30,7 +30,8 @@ struct terminal {
     VTerm *vt;
     VTermScreen *screen;
     int cols, rows;
-    bool altscreen, cursor, mouse;
+    bool altscreen, cursor;
+    int mouse; /* VTERM_PROP_MOUSE_NONE, ... */
     char text[MAX_TEXT];
     char *log;
     size_t n_log;
@@ -42,7 +43,7 @@ static int on_property(VTermProp prop, VTermValue *v, void *user) {
     terminal *t = user;
     if (prop == VTERM_PROP_ALTSCREEN) t->altscreen = v->boolean;
     if (prop == VTERM_PROP_CURSORVISIBLE) t->cursor = v->boolean;
-    if (prop == VTERM_PROP_MOUSE) t->mouse = v->number != VTERM_PROP_MOUSE_NONE;
+    if (prop == VTERM_PROP_MOUSE) t->mouse = v->number;
     return 1;
 }
 
@@ -309,6 +310,10 @@ bool terminal_restored(terminal *t) {
                 t->altscreen ? "on" : "off", t->cursor ? "shown" : "hidden", t->mouse ? "on" : "off");
     }
     return modes && !t->altscreen && t->cursor && !t->mouse;
+}
+
+bool terminal_hears_drags(const terminal *t) {
+    return t->mouse == VTERM_PROP_MOUSE_DRAG;
 }
 
 bool terminal_saw(terminal *t, const char *bytes) {

@@ -49,8 +49,9 @@ int terminal_exit(terminal *t, double seconds);
 /* Is the terminal as a shell expects it: main screen, cursor shown, mouse off, modes as before the program?
  */
 bool terminal_restored(terminal *t);
-bool terminal_in_use(terminal *t);          /* the alternate screen is on */
-double terminal_seconds(const terminal *t); /* since the program was started */
+bool terminal_in_use(terminal *t);            /* the alternate screen is on */
+bool terminal_hears_drags(const terminal *t); /* motion is reported while a button is down */
+double terminal_seconds(const terminal *t);   /* since the program was started */
 /* Did these bytes reach the terminal? */
 bool terminal_saw(terminal *t, const char *bytes);
 
