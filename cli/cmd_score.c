@@ -110,8 +110,6 @@ static int fill_known(scores *s, int n, err *e) {
 
 static int open_state(scores *s, err *e) {
     const denoiser_info *info = denoiser_get_info(s->m.d);
-    int rc = read_tokens(s, e);
-    if (rc) return rc;
     if (s->n_tokens > info->max_len) {
         return err_set(e, ERR_BAD_ARGUMENT, "the state has %d tokens, the model's context %d", s->n_tokens,
                        info->max_len);
@@ -128,7 +126,7 @@ static int open_state(scores *s, err *e) {
                        (int)info->mask_id);
     s->rec->masked = masked;
     s->rec->n_masked = n;
-    rc = forward(s, masked, n, e);
+    int rc = forward(s, masked, n, e);
     return rc ? rc : fill_known(s, n, e);
 }
 
@@ -327,6 +325,16 @@ static int check_usage(const scores *s) {
     return -1;
 }
 
+/* The state is input, what follows is computed from it. */
+static int score(scores *s) {
+    err e = {0};
+    if (read_tokens(s, &e)) return cli_report_input(&e);
+    int rc = compute(s, &e);
+    if (!rc && s->args.json) rc = scores_print_json(s, &e);
+    if (!rc && !s->args.json) scores_print_table(s);
+    return rc ? cli_report(&e) : EXIT_OK;
+}
+
 static int score_main(int argc, char **argv) {
     scores s = {.args = {.default_policies = "boe"}};
     const cli_extra extra[] = {{"tokens", 0, &s.tokens_text, NULL},
@@ -349,13 +357,11 @@ static int score_main(int argc, char **argv) {
     s.samples = (int)samples;
     if (cli_open_model(&s.args, &s.m, &e)) return cli_report_input(&e);
     cli_catch_signals();
-    int rc = compute(&s, &e);
-    if (!rc && s.args.json) rc = scores_print_json(&s, &e);
-    if (!rc && !s.args.json) scores_print_table(&s);
+    code = score(&s);
     if (s.memory.data) s.memory.forget(s.memory.data);
     pass_free(s.p);
     record_unref(s.rec);
     free(s.tokens);
     model_close(&s.m);
-    return rc ? cli_report(&e) : EXIT_OK;
+    return code;
 }

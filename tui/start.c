@@ -14,12 +14,19 @@ int start_key(app *a, const char **keys, unsigned *flags, err *e) {
     return 0;
 }
 
+/* A file that was named and cannot be read is a bad argument, and no failure of what the workbench does. */
+static int read_file(app *a, const char *path, bool lenient, err *e) {
+    int rc = script_push_file(&a->script, path, lenient, e);
+    if (rc == ERR_IO) rc = e->code = ERR_BAD_ARGUMENT;
+    return rc;
+}
+
 int start_config(app *a, const tui_opts *o, err *e) {
-    return o->config ? script_push_file(&a->script, o->config, true, e) : 0;
+    return o->config ? read_file(a, o->config, true, e) : 0;
 }
 
 /* What comes first is pushed last. */
 int start_commands(app *a, const tui_opts *o, err *e) {
-    int rc = o->script ? script_push_file(&a->script, o->script, false, e) : 0;
+    int rc = o->script ? read_file(a, o->script, false, e) : 0;
     return rc || !o->exec ? rc : script_push(&a->script, "--exec", o->exec, true, false, e);
 }

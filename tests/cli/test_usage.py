@@ -100,7 +100,9 @@ def bad_texts(c, folder):
     refused(c, ["run", "-m", "sudoku", "-p", "1a2"], "byte 1")
     refused(c, ["run", "-m", "story", "--prompt-file", "-"], "byte 2: 0xFF", stdin=b"ab\xff")
     refused(c, ["run", "-m", "story", "--prompt-file", f"{folder}/none"], f"{folder}/none")
-    refused(c, ["run", "-m", "story", "--prompt-file", folder], "directory")
+    for args in (["run", "--prompt-file"], ["score", "--prompt-file"], ["open", "--dump-screen", "80x24", "--prompt-file"],
+                 ["open", "--dump-screen", "80x24", "--config"], ["open", "--dump-screen", "80x24", "--script"]):
+        refused(c, [args[0], "-m", "story", *args[1:], folder], "directory")
     refused(c, ["run", "-m", "story", "-p", "word " * 2000], "context")
     refused(c, ["tokenize", "-m", "story", "--decode", "[100000]"], "element 0")
 
