@@ -19,6 +19,7 @@ enum {
     MAX_BANS = 4096,
     ALL_TEXTS = 4096 /* vocabularies up to this size are in the header whole */
 };
+#define MAX_COST 1e15 /* NFE or milliseconds of a step; far above any */
 
 /* Texts of a file's tokens, and the fields that this version does not know, so that they can be written back.
  */

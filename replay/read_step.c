@@ -233,12 +233,12 @@ void read_step(reader *r) {
     read_writes(r, root, s);
     if (!r->rc) read_setting(r, root, s);
     s->note = read_note(r, root);
-    s->nfe = reader_get_real(r, root, "nfe", 0, ANY);
+    s->nfe = reader_get_real(r, root, "nfe", 0, MAX_COST);
     s->backward_rows = r->rc ? 0
                              : reader_as_int(r, reader_need(r, root, "backward_rows"), "backward_rows", 0,
                                              INT64_C(9007199254740992));
-    s->ms = reader_get_real(r, root, "ms", 0, ANY);
-    s->observe_ms = reader_get_real(r, root, "observe_ms", 0, ANY);
+    s->ms = reader_get_real(r, root, "ms", 0, MAX_COST);
+    s->observe_ms = reader_get_real(r, root, "observe_ms", 0, MAX_COST);
     if (!r->rc) read_texts(r, json_find(root, "texts"));
     if (!r->rc) {
         err why = {0};

@@ -5,6 +5,8 @@
 #ifndef TABES_TUI_VIEW_H
 #define TABES_TUI_VIEW_H
 
+#include <math.h>
+
 #include "tui/app.h"
 
 typedef struct view {
@@ -62,7 +64,7 @@ static inline pen pen_at(const app *a, cells *g, rect r, int row) {
 }
 
 /* Decimals of an NFE: restricted lookahead costs parts of a forward pass. */
-#define NFE_DIGITS(nfe) ((nfe) == (double)(long long)(nfe) ? 0 : 1)
+#define NFE_DIGITS(nfe) ((nfe) == floor(nfe) ? 0 : 1)
 
 bool pen_text(pen *p, style_role role, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* "label value", the label dim, and two columns of air. */

@@ -163,6 +163,26 @@ static void test_lost_device(void **state) {
     denoiser_close(&f->base);
 }
 
+/* Numbers of any size are cut to their place; what follows them is drawn still. */
+static void test_huge_cost(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    model m = {.d = &f->base};
+    app a;
+    open_app(&a, &m, NULL);
+    step_record *r = (step_record *)(uintptr_t)a.panes[0].own.pending;
+    r->ms = r->nfe = 1e300;
+    r->total_entropy = -1e300;
+    a.recorded = true;
+    CHECK(screen_has(&a, 120, 40, "NFE 0  recorded"));
+    app_step(&a, 1);
+    settle(&a);
+    CHECK(screen_has(&a, 120, 40, "step 1/7"));
+    CHECK(screen_has(&a, 80, 24, "step 1/7"));
+    CHECK(app_close(&a));
+    denoiser_close(&f->base);
+}
+
 /* A screen that is too small draws nothing, but keys still mean what they mean. */
 static void test_small_screen(void **state) {
     (void)state;
@@ -233,7 +253,7 @@ int main(void) {
         cmocka_unit_test(test_fails_still_computing), cmocka_unit_test(test_device_shown),
         cmocka_unit_test(test_out_of_memory),         cmocka_unit_test(test_lost_device),
         cmocka_unit_test(test_small_screen),          cmocka_unit_test(test_no_frame_yet),
-        cmocka_unit_test(test_answer_before_frame),
+        cmocka_unit_test(test_answer_before_frame),   cmocka_unit_test(test_huge_cost),
     };
     return finish("app", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -32,8 +32,8 @@ static int dot_x(const plot *k, int n) {
 
 static int dot_y(const plot *k, double v) {
     int h = k->r.h * DOTS_Y - 1;
-    int y = k->top > 0 ? (int)((1 - v / k->top) * h + 0.5) : h;
-    return y < 0 ? 0 : y > h ? h : y;
+    double y = k->top > 0 ? (1 - v / k->top) * h + 0.5 : h;
+    return y > 0 ? y < h ? (int)y : h : 0;
 }
 
 static void put_dot(const app *a, cells *g, const plot *k, int i, int x, int y) {

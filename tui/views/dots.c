@@ -27,6 +27,6 @@ void dots_put(cells *g, rect r, int x, int y, dot d) {
 }
 
 int dots_place(double v, double low, double high, int n) {
-    int at = high > low ? (int)((v - low) / (high - low) * (n - 1) + 0.5) : n / 2;
-    return at < 0 ? 0 : at >= n ? n - 1 : at;
+    double at = high > low ? (v - low) / (high - low) * (n - 1) + 0.5 : n / 2;
+    return at > 0 ? at < n ? (int)at : n - 1 : 0;
 }

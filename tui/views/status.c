@@ -98,11 +98,10 @@ static int draw_right(const app *a, cells *g, rect r) {
     const pane *p = app_pane(a, a->focus);
     traj_totals t = trajectory_totals(p->traj, p->state);
     const step_record *rec = pane_record(p);
-    char text[160];
-    int used = 0;
-    if (rec) used += snprintf(text, sizeof text, "%.0f ms  ", rec->ms);
-    used += snprintf(text + used, sizeof text - (size_t)used, "NFE %.*f", NFE_DIGITS(t.nfe), t.nfe);
-    if (a->recorded) snprintf(text + used, sizeof text - (size_t)used, "  recorded");
+    char ms[24] = "", nfe[24], text[80];
+    if (rec) snprintf(ms, sizeof ms, "%.0f ms  ", rec->ms);
+    snprintf(nfe, sizeof nfe, "NFE %.*f", NFE_DIGITS(t.nfe), t.nfe);
+    snprintf(text, sizeof text, "%s%s%s", ms, nfe, a->recorded ? "  recorded" : "");
     int x = rect_end(r) - 1 - cells_measure(text);
     cells_text(g, x, r.y, rect_end(r), look(a, STYLE_BAR), text);
     return x - 1;
