@@ -13,9 +13,10 @@ enum {
     MAX_VOCAB = 1 << 21,
     MAX_TOKENS = 1 << 20,
     MAX_STEPS = 1 << 20,
-    MAX_LINE = 16 << 20,   /* bytes; the tree of a line takes up to 32 times that */
-    MAX_TOKEN_TEXT = 4096, /* bytes of one token's text */
-    MAX_NOTE = 4096,       /* bytes of a note */
+    MAX_PLANNED = 16 * MAX_STEPS, /* T: policies that put tokens back plan several steps for each */
+    MAX_LINE = 16 << 20,          /* bytes; the tree of a line takes up to 32 times that */
+    MAX_TOKEN_TEXT = 4096,        /* bytes of one token's text */
+    MAX_NOTE = 4096,              /* bytes of a note */
     MAX_BANS = 4096,
     ALL_TEXTS = 4096 /* vocabularies up to this size are in the header whole */
 };

@@ -179,7 +179,7 @@ static void read_setting(reader *r, const json_value *root, step_record *s) {
     if (r->rc) return;
     reader_copy_text(r, obj, "policy", to->policy, sizeof to->policy);
     read_params(r, obj, to->policy, &to->params, &to->extra_json);
-    to->T = reader_get_int(r, obj, "T", 1, INT_MAX);
+    to->T = reader_get_int(r, obj, "T", 1, MAX_PLANNED);
     read_bans(r, obj, to);
     to->pins = reader_get_positions(r, obj, "pins", &to->n_pins);
     s->setting = to;
@@ -226,7 +226,7 @@ void read_step(reader *r) {
         reader_fail_at(r, json_find(root, "step"), "step %d, expected %d", s->step, t->n_records);
     }
     s->kind = read_kind(r, root);
-    s->T = reader_get_int(r, root, "T", 1, INT_MAX);
+    s->T = reader_get_int(r, root, "T", 1, MAX_PLANNED);
     s->t = reader_get_int(r, root, "t", 1, s->T);
     if (!r->rc) read_known(r, root, s);
     read_scored(r, root, s);

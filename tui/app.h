@@ -229,7 +229,6 @@ void panes_changed(app *a); /* what is derived from all panes is made anew */
 /* Marks (marks.c). count: the letter, from 1. */
 unsigned app_mark(app *a, int count);
 unsigned app_mark_go(app *a, int count);
-char mark_at(const app *a, int state); /* its letter, or NUL */
 
 /* Position verbs (move.c). */
 unsigned app_left(app *a, int count);

@@ -30,10 +30,3 @@ unsigned app_mark_go(app *a, int count) {
     }
     return APP_REDRAW;
 }
-
-char mark_at(const app *a, int state) {
-    for (int i = 0; i < N_MARKS; i++) {
-        if (a->marks[i].set && a->marks[i].state == state) return (char)('a' + i);
-    }
-    return '\0';
-}

@@ -2,6 +2,7 @@
  * tried again can be. Over a fake GPU, without a terminal. */
 #include "checks.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,6 +184,24 @@ static void test_huge_cost(void **state) {
     denoiser_close(&f->base);
 }
 
+/* However many steps are planned, a frame costs what there is to draw; a policy that puts tokens back may
+ * plan more of them than there are masks. */
+static void test_huge_plan(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    model m = {.d = &f->base};
+    app a;
+    open_app(&a, &m, NULL);
+    app_set_policy(&a, policy_find("p2"));
+    settle(&a);
+    ((step_record *)(uintptr_t)a.panes[0].own.pending)->T = INT_MAX;
+    a.marks[0] = (place_mark){true, INT_MAX / 2, 2};
+    CHECK(screen_has(&a, 120, 40, "step 0/2147483647"));
+    CHECK(screen_has(&a, 120, 40, "\u00B7a\u00B7"));
+    CHECK(app_close(&a));
+    denoiser_close(&f->base);
+}
+
 /* A screen that is too small draws nothing, but keys still mean what they mean. */
 static void test_small_screen(void **state) {
     (void)state;
@@ -250,10 +269,15 @@ static void test_answer_before_frame(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fails_still_computing), cmocka_unit_test(test_device_shown),
-        cmocka_unit_test(test_out_of_memory),         cmocka_unit_test(test_lost_device),
-        cmocka_unit_test(test_small_screen),          cmocka_unit_test(test_no_frame_yet),
-        cmocka_unit_test(test_answer_before_frame),   cmocka_unit_test(test_huge_cost),
+        cmocka_unit_test(test_fails_still_computing),
+        cmocka_unit_test(test_device_shown),
+        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_lost_device),
+        cmocka_unit_test(test_small_screen),
+        cmocka_unit_test(test_no_frame_yet),
+        cmocka_unit_test(test_answer_before_frame),
+        cmocka_unit_test(test_huge_cost),
+        cmocka_unit_test(test_huge_plan),
     };
     return finish("app", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -79,7 +79,7 @@ static void test_marks(void **state) {
     err e = {0};
     unsigned flags = 0;
     MUST(command_run(&a, "mark c", &flags, &e), &e);
-    CHECK(a.marks[2].set && a.marks[2].pos == 2 && mark_at(&a, 0) == 'c');
+    CHECK(a.marks[2].set && a.marks[2].pos == 2 && a.marks[2].state == 0);
     MUST(command_run(&a, "mark-go q", &flags, &e), &e);
     CHECK(a.cursor == 3);
     CHECK(command_run(&a, "mark 3", &flags, &e) && command_run(&a, "mark-go x", &flags, &e));

@@ -523,6 +523,7 @@ static const struct {
      "kind \"guess\", expected decode, force, remask or setting"},
     {2, "\"t\":5", "\"t\":^10", "t is 10, expected 1 to 9"},
     {2, "\"T\":9", "\"T\":^0", "T is 0"},
+    {2, "\"T\":9", "\"T\":^16777217", "T is 16777217, expected 1 to 16777216"},
     {2, "\"masked\":[2,", "\"masked\":[2,^3,", "masked: position 3 is not masked"},
     {2, "\"masked\":[2,4,", "\"masked\":[^4,", "masked: position 2 is masked and not listed"},
     {2, "\"masked\":[2,4,", "\"masked\":[4,^2,", "masked: position 2 after 4, expected ascending order"},

@@ -65,9 +65,10 @@ static void draw_marks(const app *a, cells *g, const rect *bar, int last) {
         uint32_t sign = k ? mark_of(a, p->traj->records[k - 1]) : 0;
         if (sign) cells_char(g, column_of(bar, k, last), bar->y, sign, look(a, STYLE_PINNED));
     }
-    for (int k = 0; k <= last; k++) {
-        uint32_t letter = (unsigned char)mark_at(a, k);
-        if (letter) cells_char(g, column_of(bar, k, last), bar->y, letter, look(a, STYLE_KEY));
+    for (int i = N_MARKS - 1; i >= 0; i--) {
+        const place_mark *m = &a->marks[i];
+        if (m->set && m->state <= last)
+            cells_char(g, column_of(bar, m->state, last), bar->y, (uint32_t)('a' + i), look(a, STYLE_KEY));
     }
 }
 
