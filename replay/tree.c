@@ -65,9 +65,33 @@ bool tree_remove(tree *t, int id) {
     return true;
 }
 
+int tree_restore(tree *t, const tree_node *was, err *e) {
+    int parent = tree_find(t, was->parent) ? was->parent : 0, last = t->last_id, at = t->n, id;
+    int rc = tree_add(t, &was->traj, parent, parent ? was->fork : 0, was->name, &id, e);
+    if (rc) return rc;
+    tree_node node = t->nodes[at];
+    node.id = was->id;
+    for (; at > 0 && t->nodes[at - 1].id > node.id; at--) t->nodes[at] = t->nodes[at - 1];
+    t->nodes[at] = node;
+    t->last_id = last;
+    return 0;
+}
+
+static bool same_start(const trajectory *t, const trajectory *x) {
+    return t->head.n_tokens == x->head.n_tokens &&
+           !memcmp(t->head.start, x->head.start, (size_t)x->head.n_tokens * sizeof *x->head.start);
+}
+
+int tree_fork_now(const tree *t, const tree_node *node) {
+    const tree_node *parent = tree_find(t, node->parent);
+    if (!parent || !same_start(&parent->traj, &node->traj)) return 0;
+    int same = trajectory_first_difference(&parent->traj, &node->traj);
+    if (same < 0) same = parent->traj.n_records;
+    return same < node->fork ? same : node->fork;
+}
+
 static bool holds(const trajectory *t, const trajectory *x) {
-    if (t->n_records < x->n_records || t->head.n_tokens != x->head.n_tokens) return false;
-    if (memcmp(t->head.start, x->head.start, (size_t)x->head.n_tokens * sizeof *x->head.start)) return false;
+    if (t->n_records < x->n_records || !same_start(t, x)) return false;
     for (int k = 0; k < x->n_records; k++) {
         if (t->records[k] != x->records[k]) return false;
     }

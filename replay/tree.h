@@ -22,7 +22,7 @@ typedef struct tree_node {
 } tree_node;
 
 typedef struct tree {
-    tree_node *nodes; /* parents before their children */
+    tree_node *nodes; /* by id: parents before their children */
     int n;
     size_t cap; /* private */
     int last_id;
@@ -43,6 +43,12 @@ int tree_update(tree *t, int id, const trajectory *now, err *e) MUST_CHECK;
 
 /* Its children go to its parent. The active one stays (false). */
 bool tree_remove(tree *t, int id);
+
+/* A copy of a node that was removed, under its old id and in its old place. */
+int tree_restore(tree *t, const tree_node *was, err *e) MUST_CHECK;
+
+/* Where a node leaves what its parent holds now, which undo may have cut short of the fork. */
+int tree_fork_now(const tree *t, const tree_node *node);
 
 /* Does some node hold all records of x, from the same start? */
 bool tree_holds(const tree *t, const trajectory *x);

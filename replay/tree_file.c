@@ -45,14 +45,14 @@ static int write_header(int fd, const tree *const *trees, int n, const char *pat
     return write_line(fd, &o, root, path, e);
 }
 
-static int write_node(int fd, int pane, const tree_node *node, const char *path, err *e) {
+static int write_node(int fd, int pane, const tree *t, const tree_node *node, const char *path, err *e) {
     json_out o = {0};
     cJSON *root = json_object(&o, NULL, NULL);
     json_text(&o, root, "type", "node");
     json_int(&o, root, "pane", pane);
     json_int(&o, root, "id", node->id);
     json_int(&o, root, "parent", node->parent);
-    json_int(&o, root, "fork", node->fork);
+    json_int(&o, root, "fork", tree_fork_now(t, node));
     json_text(&o, root, "name", node->name);
     int rc = write_line(fd, &o, root, path, e);
     return rc ? rc : replay_write_fd(fd, &node->traj, path, e);
@@ -61,7 +61,8 @@ static int write_node(int fd, int pane, const tree_node *node, const char *path,
 static int write_trees(int fd, const tree *const *trees, int n, const char *path, err *e) {
     int rc = write_header(fd, trees, n, path, e);
     for (int k = 0; k < n && !rc; k++) {
-        for (int i = 0; i < trees[k]->n && !rc; i++) rc = write_node(fd, k, &trees[k]->nodes[i], path, e);
+        for (int i = 0; i < trees[k]->n && !rc; i++)
+            rc = write_node(fd, k, trees[k], &trees[k]->nodes[i], path, e);
     }
     if (!rc && fsync(fd)) rc = err_set(e, ERR_IO, "%s: %s", path, strerror(errno));
     return rc;

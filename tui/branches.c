@@ -155,9 +155,10 @@ static void draw_row(const app *a, cells *g, rect r, int y, const tree_node *nod
     x = cells_printf(g, r.x + 37, y, end, dim, "%-14s", s ? s->policy : node->traj.head.policy);
     x = cells_printf(g, x + 1, y, end, dim, "%4d steps%s", node->traj.n_records,
                      node->traj.complete ? ", done" : "      ");
+    int fork = tree_fork_now(t, node);
     if (parent)
-        cells_printf(g, x + 2, y, end, dim, node->fork ? "leaves %s at %d" : "starts anew after %s",
-                     parent->name, node->fork);
+        cells_printf(g, x + 2, y, end, dim, fork ? "leaves %s at %d" : "starts anew after %s", parent->name,
+                     fork);
 }
 
 static void draw(const app *a, cells *g, rect r) {

@@ -324,31 +324,17 @@ bool edit_compare(app *a, const pane *p, pane *other, const tree_node *node, err
 
 /* Undo ------------------------------------------------------------------ */
 
-/* The branch of a moment may have been deleted since. */
-static bool branch_of(pane *p, const moment *m, int *id, err *e) {
-    int parent = tree_find(&p->tree, m->node.parent) ? m->node.parent : 0, last = p->tree.last_id;
-    *id = m->node.id;
-    if (tree_find(&p->tree, *id)) return true;
-    if (tree_add(&p->tree, &m->node.traj, parent, parent ? m->node.fork : 0, m->node.name, id, e))
-        return false;
-    /* Under its old id, which other moments know. */
-    tree_find(&p->tree, *id)->id = m->node.id;
-    *id = m->node.id;
-    p->tree.last_id = last;
-    return true;
-}
-
 static bool travel(app *a, pane *p, int by, bool *moved, err *e) {
     const moment *m;
     trajectory there;
-    int id;
     *moved = false;
     if (!edit_park(p, e) || history_move(&m, &p->past, &p->tree, &p->own, p->state, by, e)) return false;
     if (!m) return true;
     *moved = true;
-    if (!branch_of(p, m, &id, e) || trajectory_fork(&there, &m->node.traj, m->node.traj.n_records, e))
-        return false;
-    return move_to(a, p, &there, id, m->state, e);
+    /* The branch of a moment may have been deleted since. */
+    if (!tree_find(&p->tree, m->node.id) && tree_restore(&p->tree, &m->node, e)) return false;
+    if (trajectory_fork(&there, &m->node.traj, m->node.traj.n_records, e)) return false;
+    return move_to(a, p, &there, m->node.id, m->state, e);
 }
 
 static unsigned travel_key(app *a, int count, int by) {

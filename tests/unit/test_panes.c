@@ -190,6 +190,60 @@ static void test_files(void **state) {
     close_bench(&b);
 }
 
+/* What W writes is read again. */
+static const tree *saved_tree(bench *b, tree_file **f) {
+    char path[128];
+    err e = {0};
+    type(&b->a, "W");
+    CHECK(strstr(b->a.message, "wrote all branches"));
+    snprintf(path, sizeof path, "%s-tree.jsonl", b->prefix);
+    MUST(tree_load(f, path, &e), &e);
+    return tree_file_tree(*f, 0);
+}
+
+/* Also after undo, which may shorten a branch that others left further on. */
+static void test_tree_after_undo(void **state) {
+    (void)state;
+    bench b;
+    tree_file *f;
+    open_bench(&b, 1, false);
+    b.a.cursor = 2;
+    type(&b.a, "ssspssSpuu");
+    const tree *t = saved_tree(&b, &f);
+    CHECK(t->n == 2 && t->nodes[0].traj.n_records == 3 && t->nodes[1].parent == 1 && t->nodes[1].fork == 3);
+    tree_file_close(f);
+    type(&b.a, "K");
+    CHECK(strstr(frame(&b.a, 120, 40), "leaves b1 at 3"));
+    press(&b.a, KEY_ESC);
+    press(&b.a, KEY_CTRL('r'));
+    t = saved_tree(&b, &f);
+    CHECK(t->nodes[0].traj.n_records == 6 && t->nodes[1].fork == 5);
+    tree_file_close(f);
+    close_bench(&b);
+}
+
+/* A branch that was deleted and is undone to stands where it stood, before those that were made after it. */
+static void test_tree_after_delete(void **state) {
+    (void)state;
+    bench b;
+    tree_file *f;
+    open_bench(&b, 1, false);
+    b.a.cursor = 2;
+    type(&b.a, "ssSpsSpK");
+    CHECK(b.a.panes[0].tree.n == 3 && b.a.panes[0].tree.active == 3);
+    press(&b.a, TUI_KEY_UP);
+    type(&b.a, "d");
+    CHECK(b.a.panes[0].tree.n == 2 && !tree_find(&b.a.panes[0].tree, 2));
+    press(&b.a, KEY_ESC);
+    type(&b.a, "u");
+    const tree *t = saved_tree(&b, &f);
+    CHECK(t->n == 3 && t->active == 2 && t->nodes[1].id == 2 && t->nodes[1].parent == 1);
+    tree_file_close(f);
+    good(&b.a, "branch later");
+    CHECK(b.a.panes[0].tree.active == 4);
+    close_bench(&b);
+}
+
 /* A pane is added from the focused one's start and catches up when the panes are locked. */
 static void test_add(bool on_gpu) {
     bench b;
@@ -320,8 +374,13 @@ static void test_unsaved(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_four),       cmocka_unit_test(test_files),
-                                       cmocka_unit_test(test_add_panes),  cmocka_unit_test(test_close),
-                                       cmocka_unit_test(test_close_busy), cmocka_unit_test(test_unsaved)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_four),
+                                       cmocka_unit_test(test_files),
+                                       cmocka_unit_test(test_add_panes),
+                                       cmocka_unit_test(test_close),
+                                       cmocka_unit_test(test_close_busy),
+                                       cmocka_unit_test(test_unsaved),
+                                       cmocka_unit_test(test_tree_after_undo),
+                                       cmocka_unit_test(test_tree_after_delete)};
     return finish("panes", cmocka_run_group_tests(tests, NULL, NULL));
 }
