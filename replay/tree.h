@@ -18,6 +18,7 @@ typedef struct tree_node {
     int id, parent; /* parent 0: none */
     int fork;       /* states 0..fork are the parent's; 0: starts anew, perhaps from another prompt */
     char name[TREE_NAME];
+    bool changed; /* by a person, and no tree file holds that: for the program that holds the tree */
     trajectory traj;
 } tree_node;
 

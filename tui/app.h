@@ -52,7 +52,11 @@ struct pane {
     tree tree;         /* its branches; the active one is `own` */
     history past;
     char error[400]; /* why there is no session or no proposal; empty otherwise */
-    bool unsaved;    /* a person changed it, or wrote a note, and no file holds that yet */
+
+    /* What no file holds yet; and each branch knows whether it was changed. */
+    bool tree_changed; /* branches were named or deleted */
+    bool noted;        /* words about a recording */
+    int recorded;      /* id of the branch that the file of R holds as it is; 0: none */
 
     /* Another trajectory in the place of the pane's: a branch, looked at like a recording. */
     bool guest;
@@ -268,10 +272,20 @@ unsigned app_repaint(app *a, int count);
 unsigned app_suspend(app *a, int count);
 unsigned app_quit(app *a, int count);
 unsigned app_quit_now(app *a, int count);
-bool app_unsaved(const app *a, char panes[TUI_MAX_PANES + 1]); /* letters of the panes that are */
 /* May `run` lose unsaved work? Not before it was asked for twice in a row, or with '!'. `what` is said then.
  */
 bool app_sure(app *a, unsigned (*run)(app *a, int count), const char *what);
+
+/* What no file holds (unsaved.c), as flags that say what would keep it. */
+enum { KEPT_BY_RECORD = 1, KEPT_BY_TREE = 2, KEPT_BY_WRITE = 4 };
+unsigned pane_unsaved(const pane *p);
+unsigned app_unsaved(const app *a, char panes[TUI_MAX_PANES + 1]); /* their letters, too */
+const char *app_keeper(const app *a, unsigned by);                 /* the key or command for the message */
+void pane_changed(pane *p, int id);                                /* this branch, by a person */
+void app_noted(app *a, pane *p);                                   /* the step that the pane shows */
+void pane_recorded(pane *p);                                       /* R wrote its own decode */
+void pane_written(pane *p);                                        /* :write wrote what it shows */
+void pane_tree_written(pane *p);                                   /* W */
 
 /* Live verbs (live.c). */
 unsigned app_next_policy(app *a, int count);
@@ -292,7 +306,7 @@ unsigned app_type_search(app *a, int count);
 unsigned app_search_next(app *a, int count);
 unsigned app_search_prev(app *a, int count);
 int app_search(app *a, const char *text, err *e) MUST_CHECK;
-/* The pane's trajectory to a file, notes included. */
-int app_save(const app *a, int pane, const char *path, err *e) MUST_CHECK;
+/* A trajectory to a file, notes included. */
+int app_save(const app *a, const trajectory *t, const char *path, err *e) MUST_CHECK;
 
 #endif

@@ -94,6 +94,10 @@ static void compare(app *a, int to) {
 static void rename_node(app *a) {
     dialog *o = a->over;
     tree_node *node = chosen(a);
+    if (!a->model) {
+        dialog_note(a, "a recording keeps its branches");
+        return;
+    }
     if (!o->typing) {
         o->typing = node && input_set(&o->in, node->name);
         return;
@@ -103,6 +107,7 @@ static void rename_node(app *a) {
         dialog_note(a, "a name has 1 to %d bytes", TREE_NAME - 1);
     } else if (node) {
         snprintf(node->name, sizeof node->name, "%s", o->in.text);
+        mine(a)->tree_changed = true;
     }
 }
 
@@ -113,8 +118,11 @@ static void delete_node(app *a) {
         dialog_note(a, "a recording keeps its branches");
         return;
     }
-    if (!tree_remove(&mine(a)->tree, node->id))
+    if (tree_remove(&mine(a)->tree, node->id)) {
+        mine(a)->tree_changed = true;
+    } else {
         dialog_note(a, "the branch in use stays; go to another first");
+    }
     if (a->over->row >= mine(a)->tree.n) a->over->row = mine(a)->tree.n - 1;
 }
 
@@ -170,9 +178,46 @@ static void draw(const app *a, cells *g, rect r) {
     listing_release(&l);
 }
 
+/* A tree with its notes inside; it borrows everything else. */
+typedef struct noted_tree {
+    tree tree;
+    noted *of; /* [tree.n] */
+} noted_tree;
+
+static void noted_tree_release(noted_tree *v) {
+    for (int i = 0; v->of && i < v->tree.n; i++) noted_release(&v->of[i]);
+    free(v->of);
+    free(v->tree.nodes);
+}
+
+static int join_tree(const notes *n, const tree *t, noted_tree *out, err *e) {
+    int rc = 0;
+    *out = (noted_tree){.tree = *t};
+    out->tree.nodes = mem_copy(t->nodes, (size_t)t->n, sizeof *t->nodes);
+    out->of = mem_new((size_t)t->n, sizeof *out->of);
+    if (!out->tree.nodes || !out->of) rc = err_set(e, ERR_NO_MEMORY, "out of memory for %d branches", t->n);
+    for (int i = 0; i < t->n && !rc; i++) {
+        rc = notes_join(n, &t->nodes[i].traj, &out->of[i], e);
+        out->tree.nodes[i].traj = out->of[i].traj;
+    }
+    return rc;
+}
+
+static int save_trees(app *a, const char *path, err *e) {
+    noted_tree joined[TUI_MAX_PANES] = {0};
+    const tree *trees[TUI_MAX_PANES];
+    int rc = 0;
+    for (int i = 0; i < a->n_panes && !rc; i++) {
+        rc = edit_park(&a->panes[i], e) ? join_tree(&a->notes, &a->panes[i].tree, &joined[i], e) : e->code;
+        trees[i] = &joined[i].tree;
+    }
+    if (!rc) rc = tree_save(trees, a->n_panes, path, e);
+    for (int i = 0; i < a->n_panes; i++) noted_tree_release(&joined[i]);
+    return rc;
+}
+
 /* PREFIX-tree.jsonl beside the recordings; written anew each time. */
 unsigned app_save_tree(app *a, int count) {
-    const tree *trees[TUI_MAX_PANES];
     char path[512];
     err e = {0};
     (void)count;
@@ -181,17 +226,10 @@ unsigned app_save_tree(app *a, int count) {
         return APP_REDRAW;
     }
     app_record_path(a, "-tree.jsonl", path, sizeof path);
-    for (int i = 0; i < a->n_panes; i++) {
-        if (!edit_park(&a->panes[i], &e)) {
-            app_complain(a, "%s", e.msg);
-            return APP_REDRAW;
-        }
-        trees[i] = &a->panes[i].tree;
-    }
-    if (tree_save(trees, a->n_panes, path, &e)) {
+    if (save_trees(a, path, &e)) {
         app_complain(a, "%s", e.msg);
     } else {
-        for (int i = 0; i < a->n_panes; i++) a->panes[i].unsaved = false;
+        for (int i = 0; i < a->n_panes; i++) pane_tree_written(&a->panes[i]);
         app_say(a, "wrote all branches to %s", path);
     }
     return APP_REDRAW;

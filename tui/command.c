@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "tui/edit.h"
 #include "tui/keys.h"
 
 enum { MAX_COUNT = 99999 };
@@ -72,14 +73,15 @@ static int play_speed(app *a, const char *rest, unsigned *flags, err *e) {
 
 /* Text to the end of the line; in quotes it may hold newlines. */
 static int note_step(app *a, const char *rest, unsigned *flags, err *e) {
-    const pane *p = &a->panes[a->focus];
+    pane *p = &a->panes[a->focus];
     if (!p->traj || !p->state)
         return err_set(e, ERR_BAD_ARGUMENT, "state 0 has no step to note something about; step first");
+    if (p->live && !edit_park(p, e)) return e->code;
     int rc = notes_set(&a->notes, p->traj->records[p->state - 1], rest, e);
     if (rc) return rc;
-    a->recorded = false;
-    a->panes[a->focus].unsaved = true;
-    app_say(a, *rest ? "noted at step %d; R or :write keeps it" : "no note at step %d", p->state);
+    app_noted(a, p);
+    app_say(a, *rest ? "noted at step %d; %s keeps it" : "no note at step %d", p->state,
+            app_keeper(a, p->noted ? KEPT_BY_WRITE : KEPT_BY_RECORD));
     *flags |= APP_REDRAW;
     return 0;
 }
@@ -210,7 +212,7 @@ const app_command app_commands[] = {
     {"prompt", "prompt TEXT", "restart with another prompt", true, WORDS_NONE, command_prompt},
     {"open", "open FILE...", "show recordings or a file of branches", false, WORDS_FILES, command_open},
     {"record", "record [PREFIX]", "write all panes' recordings", false, WORDS_FILES, command_record},
-    {"write", "write FILE", "write the focused pane's recording", false, WORDS_FILES, command_write},
+    {"write", "write FILE", "write the recording that the pane shows", false, WORDS_FILES, command_write},
     {"export", "export FORMAT FILE", "write a document", false, WORDS_FORMATS, command_export},
     {"source", "source FILE", "run the commands of a file", false, WORDS_FILES, command_source},
     {0},

@@ -24,9 +24,9 @@ int command_record(app *a, const char *rest, unsigned *flags, err *e) {
     return a->warning ? err_set(e, ERR_IO, "%s", a->message) : 0;
 }
 
-int app_save(const app *a, int i, const char *path, err *e) {
+int app_save(const app *a, const trajectory *t, const char *path, err *e) {
     noted v;
-    int rc = notes_join(&a->notes, a->panes[i].traj, &v, e);
+    int rc = notes_join(&a->notes, t, &v, e);
     if (rc) return rc;
     rc = replay_save(&v.traj, path, e);
     noted_release(&v);
@@ -35,10 +35,11 @@ int app_save(const app *a, int i, const char *path, err *e) {
 
 int command_write(app *a, const char *rest, unsigned *flags, err *e) {
     static words w;
+    pane *p = &a->panes[a->focus];
     int rc = words_expect(&w, rest, 1, "write FILE", e);
-    if (!rc) rc = app_save(a, a->focus, w.at[0], e);
+    if (!rc) rc = app_save(a, p->traj, w.at[0], e);
     if (rc) return rc;
-    a->panes[a->focus].unsaved = false;
+    pane_written(p);
     app_say(a, "wrote %s", w.at[0]);
     *flags |= APP_REDRAW;
     return 0;

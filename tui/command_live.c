@@ -152,7 +152,7 @@ int command_branch_name(app *a, const char *rest, unsigned *flags, err *e) {
     if (other && other != p->tree.active)
         return err_set(e, ERR_BAD_ARGUMENT, "another branch is called '%.47s'", rest);
     snprintf(tree_find(&p->tree, p->tree.active)->name, TREE_NAME, "%s", rest);
-    p->unsaved = true;
+    p->tree_changed = true;
     *flags |= APP_REDRAW;
     app_say(a, "pane %c: this branch is called %s", 'A' + a->focus, rest);
     return 0;

@@ -129,7 +129,7 @@ static bool apply(app *a, pane *p, step_record *r, err *e) {
         trajectory_release(&next);
         return false;
     }
-    p->unsaved = true;
+    pane_changed(p, id);
     return move_to(a, p, &next, id, next.n_records, e);
 }
 
@@ -331,8 +331,10 @@ static bool travel(app *a, pane *p, int by, bool *moved, err *e) {
     if (!edit_park(p, e) || history_move(&m, &p->past, &p->tree, &p->own, p->state, by, e)) return false;
     if (!m) return true;
     *moved = true;
-    /* The branch of a moment may have been deleted since. */
-    if (!tree_find(&p->tree, m->node.id) && tree_restore(&p->tree, &m->node, e)) return false;
+    if (!tree_find(&p->tree, m->node.id)) { /* deleted since */
+        if (tree_restore(&p->tree, &m->node, e)) return false;
+        p->tree_changed = true;
+    }
     if (trajectory_fork(&there, &m->node.traj, m->node.traj.n_records, e)) return false;
     return move_to(a, p, &there, m->node.id, m->state, e);
 }

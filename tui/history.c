@@ -43,7 +43,9 @@ static int keep_moment(tree *t, const trajectory *present, const moment *m, err 
     if (rc || tree_holds(t, x)) return rc;
     int same = present->n_records < x->n_records ? present->n_records : x->n_records;
     while (fork < same && present->records[fork] == x->records[fork]) fork++;
-    return tree_add(t, x, t->active, fork, NULL, &id, e);
+    rc = tree_add(t, x, t->active, fork, NULL, &id, e);
+    if (!rc) tree_find(t, id)->changed = tree_find(t, t->active)->changed;
+    return rc;
 }
 
 static void drop_oldest(history *h) {

@@ -227,6 +227,19 @@ void app_record_path(app *a, const char *end, char *buf, size_t size) {
     snprintf(buf, size, "%s%s", a->record_prefix ? a->record_prefix : a->record_stamp, end);
 }
 
+/* Of the pane's own decode: it may show another's meanwhile. */
+static const char *own_policy(const pane *p) {
+    return p->guest ? p->policy->name : pane_policy(p);
+}
+
+static bool same_policies(const app *a) {
+    bool same = false;
+    for (int i = 1; i < a->n_panes; i++) {
+        for (int k = 0; k < i; k++) same |= !strcmp(own_policy(&a->panes[i]), own_policy(&a->panes[k]));
+    }
+    return same;
+}
+
 unsigned app_record(app *a, int count) {
     (void)count;
     if (!a->model) {
@@ -235,23 +248,20 @@ unsigned app_record(app *a, int count) {
     }
     make_stamp(a);
     const char *prefix = a->record_prefix ? a->record_prefix : a->record_stamp;
-    bool same = false; /* files of two panes would have one name */
-    for (int i = 1; i < a->n_panes; i++) {
-        for (int k = 0; k < i; k++) same |= !strcmp(pane_policy(&a->panes[i]), pane_policy(&a->panes[k]));
-    }
+    bool same = same_policies(a); /* files of two panes would have one name */
     char names[TUI_MAX_PANES * 128] = "";
     size_t used = 0;
     for (int i = 0; i < a->n_panes; i++) {
-        const pane *p = &a->panes[i];
+        pane *p = &a->panes[i];
         char path[512], side[3] = {'-', (char)('a' + i), '\0'};
         err e = {0};
         if (!p->traj) continue;
-        snprintf(path, sizeof path, "%s%s-%s.jsonl", prefix, same ? side : "", pane_policy(p));
-        if (app_save(a, i, path, &e)) {
+        snprintf(path, sizeof path, "%s%s-%s.jsonl", prefix, same ? side : "", own_policy(p));
+        if (app_save(a, &p->own, path, &e)) {
             app_complain(a, "%s", e.msg);
             return APP_REDRAW;
         }
-        a->panes[i].unsaved = false;
+        pane_recorded(p);
         int k = snprintf(names + used, sizeof names - used, "%s%s",
                          !used                ? ""
                          : i + 1 < a->n_panes ? ", "

@@ -86,15 +86,6 @@ unsigned app_suspend(app *a, int count) {
     return APP_SUSPEND | APP_REDRAW;
 }
 
-bool app_unsaved(const app *a, char panes[TUI_MAX_PANES + 1]) {
-    int n = 0;
-    for (int i = 0; i < a->n_panes; i++) {
-        if (a->panes[i].unsaved) panes[n++] = (char)('A' + i);
-    }
-    panes[n] = '\0';
-    return n;
-}
-
 /* A script's lines were written with their end in mind, and nobody may be there to answer. */
 bool app_sure(app *a, unsigned (*run)(app *a, int count), const char *what) {
     if (a->again || a->forced || a->script.depth) return true;
@@ -111,10 +102,11 @@ unsigned app_quit_now(app *a, int count) {
 
 unsigned app_quit(app *a, int count) {
     char panes[TUI_MAX_PANES + 1], what[160];
-    if (app_unsaved(a, panes)) {
+    unsigned by = app_unsaved(a, panes);
+    if (by) {
         snprintf(what, sizeof what,
                  "no file holds the changes in pane %s: %s keeps them, q again or :quit! leaves", panes,
-                 a->model ? "R or W" : ":write");
+                 app_keeper(a, by));
         if (!app_sure(a, app_quit, what)) return APP_REDRAW;
     }
     return app_quit_now(a, count);

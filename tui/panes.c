@@ -113,14 +113,15 @@ static bool give_back_guests(app *a, const pane *p, err *e) {
 unsigned app_pane_close(app *a, int count) {
     pane *p = &a->panes[a->focus];
     char letter = (char)('A' + a->focus), what[160];
+    unsigned by = pane_unsaved(p);
     err e = {0};
     (void)count;
     snprintf(what, sizeof what,
              "no file holds the changes in pane %c: %s keeps them, once more or pane-close! closes", letter,
-             a->model ? "R or W" : ":write");
+             app_keeper(a, by));
     if (a->n_panes < 2) {
         app_complain(a, "this is the only pane; q leaves");
-    } else if (p->unsaved && !app_sure(a, app_pane_close, what)) {
+    } else if (by && !app_sure(a, app_pane_close, what)) {
         return APP_REDRAW;
     } else if (!give_back_guests(a, p, &e)) {
         app_complain(a, "%s", e.msg);

@@ -159,7 +159,7 @@ static void test_replay(void **state) {
     bad(&a, "open run-confidence.jsonl", "open! opens anyway");
     bad(&a, "quit", "no file holds");
     good(&a, "open! run-confidence.jsonl");
-    CHECK(a.n_panes == 1 && !a.panes[0].unsaved);
+    CHECK(a.n_panes == 1 && !pane_unsaved(&a.panes[0]));
     bad(&a, "branch", "no branches");
     CHECK(app_close(&a));
     replay_close(r);
@@ -201,6 +201,14 @@ static void test_beside(void **state) {
     CHECK(p[0].state == 3 && p[1].state == 3 && own->n_records == 2);
     good(&a, "focus b");
     CHECK(run(&a, "policy entropy", &e) && strstr(e.msg, ":open alone gives it back"));
+    /* A note there is no part of the pane's own decode: only `write` keeps it. */
+    good(&a, "note words");
+    CHECK(strstr(a.message, ":write keeps it") && pane_unsaved(&p[1]) == KEPT_BY_WRITE);
+    good(&a, "record noted");
+    good(&a, "save-tree");
+    bad(&a, "quit", "pane B: :write keeps them");
+    good(&a, "write noted.jsonl");
+    CHECK(!pane_unsaved(&p[1]));
     good(&a, "open run-left-to-right.jsonl");
     CHECK(p[0].guest && p[0].own.n_records == 3);
     good(&a, "open");

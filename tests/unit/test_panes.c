@@ -335,7 +335,7 @@ static void test_unsaved(void **state) {
     open_bench(&b, 2, false);
     b.a.cursor = 2;
     type(&b.a, "=sxr1\r");
-    CHECK(b.a.panes[0].unsaved && !b.a.panes[1].unsaved);
+    CHECK(pane_unsaved(&b.a.panes[0]) && !pane_unsaved(&b.a.panes[1]));
     type(&b.a, "q");
     CHECK(!b.a.quit && b.a.warning && strstr(b.a.message, "pane A") && strstr(b.a.message, "q again"));
     type(&b.a, "lq");
@@ -345,11 +345,11 @@ static void test_unsaved(void **state) {
     bad(&b.a, "step!", "takes no '!'");
     CHECK(b.a.n_panes == 2 && !b.a.quit);
     type(&b.a, "R");
-    CHECK(!b.a.panes[0].unsaved);
+    CHECK(!pane_unsaved(&b.a.panes[0]));
     b.a.focus = 0;
     b.a.cursor = 3;
     type(&b.a, "r1\rq");
-    CHECK(b.a.panes[0].unsaved && !b.a.quit);
+    CHECK(pane_unsaved(&b.a.panes[0]) && !b.a.quit);
     type(&b.a, "\027cl\027c"); /* Ctrl-w c: asks, and asks again after another key */
     CHECK(b.a.n_panes == 2 && strstr(b.a.message, "once more"));
     type(&b.a, "\027c");
@@ -373,6 +373,74 @@ static void test_unsaved(void **state) {
     close_bench(&b);
 }
 
+/* R and :write keep what they write, and nothing else counts as kept: not a pane's own decode while it shows
+ * another's, nor the branches beside the one in use. */
+static void test_kept(void **state) {
+    (void)state;
+    bench b;
+    char path[128], line[160];
+    replay *r;
+    err e = {0};
+    open_bench(&b, 2, false);
+    b.a.cursor = 2;
+    type(&b.a, "=\tsp\tKc");
+    const pane *p = b.a.panes;
+    CHECK(p[1].guest && pane_unsaved(&p[1]) && !pane_unsaved(&p[0]) && p[1].own.n_records == 2);
+    snprintf(path, sizeof path, "%s-shown.jsonl", b.prefix);
+    snprintf(line, sizeof line, "write %s", path);
+    good(&b.a, "focus b");
+    good(&b.a, line);
+    MUST(replay_load(&r, path, &e), &e);
+    CHECK(r->traj.n_records == 0 && pane_unsaved(&p[1]));
+    replay_close(r);
+    type(&b.a, "R");
+    snprintf(path, sizeof path, "%s-left-to-right.jsonl", b.prefix);
+    MUST(replay_load(&r, path, &e), &e);
+    CHECK(r->traj.n_records == 2 && r->traj.records[1]->kind == STEP_SETTING && !pane_unsaved(&p[1]));
+    replay_close(r);
+    /* Another branch: R writes over the first one. */
+    type(&b.a, "\tKc\tSpR");
+    CHECK(p[1].tree.n == 2 && p[1].tree.active == 2 && pane_unsaved(&p[1]) == KEPT_BY_TREE);
+    bad(&b.a, "quit", "changes in pane B: W keeps them");
+    good(&b.a, "branch b1");
+    type(&b.a, "R");
+    CHECK(pane_unsaved(&p[1]) == KEPT_BY_TREE);
+    type(&b.a, "W");
+    CHECK(!pane_unsaved(&p[1]));
+    type(&b.a, "p");
+    CHECK(pane_unsaved(&p[1]) == KEPT_BY_RECORD);
+    good(&b.a, line);
+    CHECK(!pane_unsaved(&p[1]));
+    type(&b.a, "q");
+    CHECK(b.a.quit);
+    close_bench(&b);
+}
+
+/* Names and deletions are changes, too, and W has the notes. */
+static void test_tree_kept(void **state) {
+    (void)state;
+    bench b;
+    tree_file *f;
+    open_bench(&b, 1, false);
+    const pane *p = b.a.panes;
+    type(&b.a, "ssSKn\x15mine\r");
+    CHECK(!strcmp(p->tree.nodes[0].name, "mine") && pane_unsaved(p) == KEPT_BY_TREE);
+    press(&b.a, KEY_ESC);
+    type(&b.a, "R");
+    CHECK(pane_unsaved(p) == KEPT_BY_TREE);
+    good(&b.a, "note words");
+    good(&b.a, "branch side");
+    const tree *t = saved_tree(&b, &f);
+    CHECK(t->n == 2 && !strcmp(t->nodes[0].name, "mine") && !pane_unsaved(p));
+    CHECK(t->nodes[0].traj.records[0]->note && !strcmp(t->nodes[1].traj.records[0]->note, "words"));
+    tree_file_close(f);
+    type(&b.a, "K");
+    press(&b.a, TUI_KEY_UP);
+    type(&b.a, "d");
+    CHECK(p->tree.n == 1 && pane_unsaved(p) == KEPT_BY_TREE);
+    close_bench(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_four),
                                        cmocka_unit_test(test_files),
@@ -380,6 +448,8 @@ int main(void) {
                                        cmocka_unit_test(test_close),
                                        cmocka_unit_test(test_close_busy),
                                        cmocka_unit_test(test_unsaved),
+                                       cmocka_unit_test(test_kept),
+                                       cmocka_unit_test(test_tree_kept),
                                        cmocka_unit_test(test_tree_after_undo),
                                        cmocka_unit_test(test_tree_after_delete)};
     return finish("panes", cmocka_run_group_tests(tests, NULL, NULL));
