@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "engine/base/utf8.h"
+
 /* The first fault wins. `item` NULL: the line itself. */
 void reader_fail_at(reader *r, const json_value *item, const char *fmt, ...) {
     char why[240];
@@ -102,10 +104,11 @@ const char *reader_get_text(reader *r, const json_value *obj, const char *key, s
         return "";
     }
     if (strlen(s) >= size) reader_fail_at(r, v, "%s is longer than %zu bytes", key, size - 1);
-    for (const unsigned char *p = (const unsigned char *)s; *p; p++) {
-        if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0)) {
-            reader_fail_at(r, v, "%s holds a control character", key);
-        }
+    for (size_t n = strlen(s), i = 0; i < n && !r->rc;) {
+        uint32_t cp = 0;
+        int used = utf8_decode(s + i, n - i, &cp);
+        if (used > 0 && utf8_control(cp)) reader_fail_at(r, v, "%s holds a control character", key);
+        i += used > 0 ? (size_t)used : 1;
     }
     return r->rc ? "" : s;
 }

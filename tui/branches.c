@@ -94,6 +94,7 @@ static void compare(app *a, int to) {
 static void rename_node(app *a) {
     dialog *o = a->over;
     tree_node *node = chosen(a);
+    err e = {0};
     if (!a->model) {
         dialog_note(a, "a recording keeps its branches");
         return;
@@ -103,10 +104,10 @@ static void rename_node(app *a) {
         return;
     }
     o->typing = false;
-    if (!o->in.n || o->in.n >= TREE_NAME) {
-        dialog_note(a, "a name has 1 to %d bytes", TREE_NAME - 1);
-    } else if (node) {
-        snprintf(node->name, sizeof node->name, "%s", o->in.text);
+    if (!node) return;
+    if (edit_name(node->name, o->in.text, &e)) {
+        dialog_note(a, "%s", e.msg);
+    } else {
         mine(a)->tree_changed = true;
     }
 }

@@ -112,11 +112,6 @@ static void say_branches(app *a, const pane *p) {
             others[0] ? "; others: " : "", others);
 }
 
-static int check_name(const char *name, err *e) {
-    if (*name && strlen(name) < TREE_NAME) return 0;
-    return err_set(e, ERR_BAD_ARGUMENT, "a name has 1 to %d bytes", TREE_NAME - 1);
-}
-
 /* A recording's pane has branches when its file has. */
 static pane *branched(app *a, err *e) {
     pane *p = a->model ? changeable(a, e) : &a->panes[a->focus];
@@ -134,26 +129,28 @@ int command_branch(app *a, const char *rest, unsigned *flags, err *e) {
         say_branches(a, p);
         return 0;
     }
-    int rc = check_name(rest, e), id = find_branch(&p->tree, rest);
+    char name[TREE_NAME];
+    int rc = edit_name(name, rest, e), id = find_branch(&p->tree, name);
     if (rc) return rc;
-    if (!id && !a->model) return err_set(e, ERR_NOT_FOUND, "no branch '%.47s'; K lists them", rest);
+    if (!id && !a->model) return err_set(e, ERR_NOT_FOUND, "no branch '%s'; K lists them", name);
     if (id && id != p->tree.active && !edit_switch(a, p, id, e)) return e->code;
-    if (!id && !edit_branch(a, p, rest, e)) return e->code;
+    if (!id && !edit_branch(a, p, name, e)) return e->code;
     app_say(a, id ? "pane %c is on branch %s" : "pane %c: branch %s opened at state %d; u undoes",
-            'A' + a->focus, rest, p->state);
+            'A' + a->focus, name, p->state);
     return 0;
 }
 
 int command_branch_name(app *a, const char *rest, unsigned *flags, err *e) {
     pane *p = branched(a, e);
     if (!p) return e->code;
-    int rc = check_name(rest, e), other = find_branch(&p->tree, rest);
+    char name[TREE_NAME];
+    int rc = edit_name(name, rest, e), other = find_branch(&p->tree, name);
     if (rc) return rc;
     if (other && other != p->tree.active)
-        return err_set(e, ERR_BAD_ARGUMENT, "another branch is called '%.47s'", rest);
-    snprintf(tree_find(&p->tree, p->tree.active)->name, TREE_NAME, "%s", rest);
+        return err_set(e, ERR_BAD_ARGUMENT, "another branch is called '%s'", name);
+    snprintf(tree_find(&p->tree, p->tree.active)->name, TREE_NAME, "%s", name);
     p->tree_changed = true;
     *flags |= APP_REDRAW;
-    app_say(a, "pane %c: this branch is called %s", 'A' + a->focus, rest);
+    app_say(a, "pane %c: this branch is called %s", 'A' + a->focus, name);
     return 0;
 }

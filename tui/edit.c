@@ -7,6 +7,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
+#include "engine/base/utf8.h"
 #include "engine/intervene.h"
 
 /* The pane and its worker ----------------------------------------------- */
@@ -208,6 +209,14 @@ bool edit_restart(app *a, pane *p, const int32_t *start, int n_tokens, int n_pro
         return false;
     }
     return move_to(a, p, &fresh, id, 0, e);
+}
+
+int edit_name(char out[TREE_NAME], const char *typed, err *e) {
+    if (!*typed || strlen(typed) >= TREE_NAME)
+        return err_set(e, ERR_BAD_ARGUMENT, "a name has 1 to %d bytes", TREE_NAME - 1);
+    snprintf(out, TREE_NAME, "%s", typed);
+    utf8_tame(out);
+    return 0;
 }
 
 bool edit_branch(app *a, pane *p, const char *name, err *e) {

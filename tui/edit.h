@@ -29,6 +29,10 @@ bool edit_restart(app *a, pane *p, const int32_t *start, int n_tokens, int n_pro
  */
 int prompt_restart(app *a, pane *p, const char *text, size_t len, err *e) MUST_CHECK;
 
+/* A branch's name as it may stand in a file, from what was typed: '?' for controls. ERR_BAD_ARGUMENT: empty
+ * or too long. */
+int edit_name(char out[TREE_NAME], const char *typed, err *e) MUST_CHECK;
+
 /* A branch of this name that leaves the present one at the state shown. */
 bool edit_branch(app *a, pane *p, const char *name, err *e) MUST_CHECK;
 

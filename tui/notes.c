@@ -27,19 +27,18 @@ static char *clean(const char *text, err *e) {
         err_set(e, ERR_BAD_ARGUMENT, "note: %zu bytes, at most %d are kept", len, NOTE_MAX_BYTES);
         return NULL;
     }
-    for (size_t i = 0; i < len;) {
+    char *copy = mem_copy(text, len + 1, 1);
+    if (!copy) err_set(e, ERR_NO_MEMORY, "note: out of memory");
+    for (size_t i = 0; copy && i < len;) {
         uint32_t cp;
         int used = utf8_decode(text + i, len - i, &cp);
         if (used <= 0) {
             err_set(e, ERR_BAD_ARGUMENT, "note: byte %zu is not UTF-8", i);
+            free(copy);
             return NULL;
         }
+        if (utf8_control(cp)) memset(copy + i, ' ', (size_t)used);
         i += (size_t)used;
-    }
-    char *copy = mem_copy(text, len + 1, 1);
-    if (!copy) err_set(e, ERR_NO_MEMORY, "note: out of memory");
-    for (char *c = copy; c && *c; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7F) *c = ' ';
     }
     return copy;
 }

@@ -13,6 +13,9 @@ int utf8_decode(const char *s, size_t n, uint32_t *cp);
 /* UTF-8 of a code point into buf; returns the length. */
 int utf8_encode(uint32_t cp, char buf[4]);
 
+/* C0, DEL, C1. A trajectory file holds none in its texts. */
+bool utf8_control(uint32_t cp);
+
 /* Whether a character steers the terminal or the reading order: controls (C0, DEL, C1), line and paragraph
  * separators, the bidirectional controls and interlinear annotation. Newline and tab are among them. */
 bool utf8_steers(uint32_t cp);

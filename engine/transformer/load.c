@@ -7,6 +7,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/strbuf.h"
+#include "engine/base/utf8.h"
 #include "engine/formats/fingerprint.h"
 #include "engine/transformer/loader.h"
 #include "kernels/blocks.h"
@@ -87,6 +88,7 @@ static void describe(loader *ld, const char *path) {
     while (start > 0 && path[start - 1] != '/') start--;
     snprintf(info->arch, sizeof info->arch, "%s", ld->lay->arch);
     snprintf(info->name, sizeof info->name, "%.*s", (int)(end - start), path + start);
+    utf8_tame(info->name); /* it stands in files and on screens */
     info->n_vocab = t->V, info->d_model = t->d, info->n_layers = t->L;
     info->n_heads = t->H, info->n_kv_heads = t->KV, info->mlp_size = t->f;
     describe_types(ld, info);

@@ -222,6 +222,32 @@ static void test_tree_after_undo(void **state) {
     close_bench(&b);
 }
 
+/* Whatever is typed or pasted: the reader takes no control characters, and refuses the whole file for one. */
+static void test_texts_are_clean(void **state) {
+    (void)state;
+    bench b;
+    tree_file *f;
+    open_bench(&b, 1, false);
+    const pane *p = b.a.panes;
+    type(&b.a, "ss");
+    good(&b.a, "note a\tb\xc2\x85"
+               "c");
+    good(&b.a, "branch d\te");
+    good(&b.a, "branch d\te");
+    CHECK(p->tree.n == 2);
+    good(&b.a, "branch-name f\xc2\x9bg");
+    good(&b.a, "branch b1");
+    type(&b.a, "Kn");
+    press(&b.a, 0x85);
+    press(&b.a, KEY_RETURN);
+    press(&b.a, KEY_ESC);
+    const tree *t = saved_tree(&b, &f);
+    CHECK(!strcmp(t->nodes[0].name, "b1?") && !strcmp(t->nodes[1].name, "f?g"));
+    CHECK(!strcmp(t->nodes[0].traj.records[1]->note, "a b  c"));
+    tree_file_close(f);
+    close_bench(&b);
+}
+
 /* A branch that was deleted and is undone to stands where it stood, before those that were made after it. */
 static void test_tree_after_delete(void **state) {
     (void)state;
@@ -451,6 +477,7 @@ int main(void) {
                                        cmocka_unit_test(test_kept),
                                        cmocka_unit_test(test_tree_kept),
                                        cmocka_unit_test(test_tree_after_undo),
+                                       cmocka_unit_test(test_texts_are_clean),
                                        cmocka_unit_test(test_tree_after_delete)};
     return finish("panes", cmocka_run_group_tests(tests, NULL, NULL));
 }

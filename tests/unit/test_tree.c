@@ -221,6 +221,33 @@ static void test_damages(void **state) {
     close_run(&r);
 }
 
+/* The folder of a checkpoint may be called anything; its name goes into the header, which is read strictly.
+ */
+static void test_model_name(void **state) {
+    (void)state;
+    char at[4096], odd[80];
+    model m;
+    err e = {0};
+    replay *r;
+    CHECK(realpath("tests/vectors/llada", at));
+    snprintf(odd, sizeof odd, "%s/a\tb\xc2\x85\xff", dir);
+    CHECK(!symlink(at, odd));
+    MUST(model_open(&m, odd, NULL, &e), &e);
+    CHECK(!strcmp(denoiser_get_info(m.d)->name, "a?b??"));
+    run one = open_run();
+    traj_header h = one.t.head;
+    trajectory t;
+    snprintf(h.model_name, sizeof h.model_name, "%s", denoiser_get_info(m.d)->name);
+    MUST(trajectory_init(&t, &h, model_texts(&m), &e), &e);
+    MUST(replay_save(&t, other, &e), &e);
+    MUST(replay_load(&r, other, &e), &e);
+    replay_close(r);
+    trajectory_release(&t);
+    close_run(&one);
+    model_close(&m);
+    unlink(odd);
+}
+
 /* Random bytes changed: accepted or refused, never worse. */
 static void test_fuzz(void **state) {
     (void)state;
@@ -255,10 +282,8 @@ static void test_fuzz(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tree),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_damages),
-        cmocka_unit_test(test_fuzz),
+        cmocka_unit_test(test_tree), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damages),
+        cmocka_unit_test(test_fuzz), cmocka_unit_test(test_model_name),
     };
     CHECK(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/a.jsonl", dir);
