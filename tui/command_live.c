@@ -57,10 +57,12 @@ int command_seed(app *a, const char *rest, unsigned *flags, err *e) {
     unsigned long long n = strtoull(rest, &end, 10);
     if (*rest < '0' || *rest > '9' || *end || errno)
         return err_set(e, ERR_BAD_ARGUMENT, "'%.40s', expected a whole number from 0", rest);
+    if (!changeable(a, e)) return e->code;
     for (int i = 0; i < a->n_panes; i++) {
-        if (a->locked || i == a->focus) a->panes[i].seed = n;
+        if (a->panes[i].live && (a->locked || i == a->focus)) a->panes[i].seed = n;
     }
     *flags |= app_restart(a, 0);
+    if (a->warning) return err_set(e, ERR_BAD_ARGUMENT, "%s", a->message);
     app_say(a, "seed %llu, from state 0", n);
     return 0;
 }

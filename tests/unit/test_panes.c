@@ -334,6 +334,24 @@ static void test_close(void **state) {
     close_bench(&b);
 }
 
+/* A new seed is for panes that show their own decode; where it is refused nothing changes. */
+static void test_seed(void **state) {
+    (void)state;
+    bench b;
+    open_bench(&b, 3, false);
+    const pane *p = b.a.panes;
+    type(&b.a, "ssK");
+    press(&b.a, 'C');
+    good(&b.a, "focus c");
+    bad(&b.a, "seed 5", "K in pane A");
+    CHECK(!p[0].seed && !p[1].seed && !p[2].seed && p[0].state == 2 && p[0].own.n_records == 2);
+    good(&b.a, "focus a");
+    good(&b.a, "seed 5");
+    CHECK(p[0].seed == 5 && p[1].own.head.seed == 5 && p[1].state == 0 && strstr(b.a.message, "seed 5"));
+    CHECK(!p[2].seed && p[2].guest && p[2].own.n_records == 2);
+    close_bench(&b);
+}
+
 /* While the pane computes: its answer comes too late and goes nowhere. */
 static void test_close_busy(void **state) {
     (void)state;
@@ -472,6 +490,7 @@ int main(void) {
                                        cmocka_unit_test(test_files),
                                        cmocka_unit_test(test_add_panes),
                                        cmocka_unit_test(test_close),
+                                       cmocka_unit_test(test_seed),
                                        cmocka_unit_test(test_close_busy),
                                        cmocka_unit_test(test_unsaved),
                                        cmocka_unit_test(test_kept),
