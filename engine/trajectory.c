@@ -167,12 +167,17 @@ int trajectory_decoded(const trajectory *t, int n) {
     return count;
 }
 
+/* Both at least 0; a file of many steps may hold more than fits. */
+static int64_t add_capped(int64_t a, int64_t b) {
+    return a < INT64_MAX - b ? a + b : INT64_MAX;
+}
+
 traj_totals trajectory_totals(const trajectory *t, int n) {
     traj_totals sum = {0};
     for (int k = 0; k < n && k < t->n_records; k++) {
         const step_record *r = t->records[k];
         sum.nfe += r->nfe;
-        sum.backward_rows += r->backward_rows;
+        sum.backward_rows = add_capped(sum.backward_rows, r->backward_rows);
         sum.ms += r->ms;
         sum.n_written += r->n_writes; /* what is put back counts, too: the file's total is of `writes` */
     }

@@ -75,7 +75,7 @@ const step_setting *trajectory_setting(const trajectory *t, int n);
 /* Steps that the policy took before state n: interventions do not count. */
 int trajectory_decoded(const trajectory *t, int n);
 
-/* Totals over the first n records. */
+/* Totals over the first n records; backward_rows stops at INT64_MAX. */
 typedef struct traj_totals {
     double nfe;
     int64_t backward_rows;

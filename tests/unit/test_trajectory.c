@@ -58,6 +58,23 @@ static int append(trajectory *t, step_kind kind, int n, const int *pairs, err *e
         MUST(append((t), (kind), (int)(sizeof pairs_ / sizeof *pairs_ / 2), pairs_, &e_), &e_);              \
     } while (0)
 
+/* Totals of a file with absurd numbers stay in their range. */
+static void test_huge_totals(void **state) {
+    (void)state;
+    trajectory t;
+    err e = {0};
+    open_trajectory(&t, start, N);
+    for (int k = 0; k < 3; k++) {
+        step_record *r = make(k, STEP_DECODE, 1, (int[]){1 + k, 3});
+        r->backward_rows = INT64_MAX / 2;
+        MUST(trajectory_append(&t, r, &e), &e);
+        record_unref(r);
+    }
+    CHECK(trajectory_totals(&t, 1).backward_rows == INT64_MAX / 2);
+    CHECK(trajectory_totals(&t, 3).backward_rows == INT64_MAX);
+    trajectory_release(&t);
+}
+
 static void expect_state(const trajectory *t, int n, const int32_t *want) {
     int32_t got[N];
     trajectory_state(t, n, got);
@@ -230,8 +247,9 @@ static void test_record_lookups(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),      cmocka_unit_test(test_pending),
-        cmocka_unit_test(test_bad_records), cmocka_unit_test(test_put_back),
-        cmocka_unit_test(test_comparison),  cmocka_unit_test(test_record_lookups)};
+        cmocka_unit_test(test_states),        cmocka_unit_test(test_huge_totals),
+        cmocka_unit_test(test_pending),       cmocka_unit_test(test_bad_records),
+        cmocka_unit_test(test_put_back),      cmocka_unit_test(test_comparison),
+        cmocka_unit_test(test_record_lookups)};
     return finish("trajectory", cmocka_run_group_tests(tests, NULL, NULL));
 }
