@@ -33,8 +33,9 @@ int triple_parse(score_triple *t, const char *name, err *e) MUST_CHECK;
  * remaining/candidates on an unshifted model (identically zero: every objective row is detached). */
 int triple_check(score_triple t, bool shifted, err *e) MUST_CHECK;
 
-/* One decoding state: tokens, its masks, and the kept pass over them whose rows are exactly the
- * masked positions (pass row r predicts masked[r]). Everything is borrowed. */
+/* One decoding state: tokens, its masks, and the kept pass over them whose first rows are the masked
+ * positions (pass row r predicts masked[r]); rows of clean positions may follow and are never looked at.
+ * Everything is borrowed. */
 typedef struct score_state {
     denoiser *d;
     const pass *p;

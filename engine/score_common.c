@@ -129,7 +129,7 @@ int scoring_backward(scoring *c, const pass *p, backward_req *q, float *grads, e
 }
 
 int scoring_seed_chunk(const scoring *c, int n_wrt) {
-    size_t per_seed = (size_t)c->d * (size_t)(n_wrt > 0 ? n_wrt : 1) + (size_t)c->s->n_masked;
+    size_t per_seed = (size_t)c->d * (size_t)(n_wrt > 0 ? n_wrt : 1) + (size_t)pass_n_rows(c->s->p);
     size_t n = GRADIENT_FLOATS / per_seed;
     return n < 1 ? 1 : n > 4096 ? 4096 : (int)n;
 }

@@ -23,7 +23,7 @@ static int influence_chunk(scoring *c, int at, int n, float *weights, float *gra
 static int influence(scoring *c, double *D, err *e) {
     int n_masked = c->s->n_masked, most = scoring_seed_chunk(c, c->n);
     if (most > n_masked) most = n_masked;
-    float *weights = scoring_new(c, (size_t)most * (size_t)n_masked, sizeof *weights, e);
+    float *weights = scoring_new(c, (size_t)most * (size_t)pass_n_rows(c->s->p), sizeof *weights, e);
     float *grads = scoring_new(c, (size_t)most * (size_t)c->n * (size_t)c->d, sizeof *grads, e);
     int rc = weights && grads ? 0 : ERR_NO_MEMORY;
     for (int at = 0; !rc && at < n_masked; at += most) {

@@ -4,12 +4,12 @@
 
 #include "engine/score_impl.h"
 
+/* Rows of clean positions, which a pass may have as well, stay out of the sum. */
 static int masked_sum(scoring *c, const row_set *active, double *tis, err *e) {
-    int n_rows = pass_n_rows(c->s->p);
-    float *weights = scoring_new(c, (size_t)n_rows, sizeof *weights, e);
+    float *weights = scoring_new(c, (size_t)pass_n_rows(c->s->p), sizeof *weights, e);
     float *grads = scoring_new(c, (size_t)c->n * (size_t)c->d, sizeof *grads, e);
     if (!weights || !grads) return ERR_NO_MEMORY;
-    for (int r = 0; r < n_rows; r++) weights[r] = 1;
+    for (int m = 0; m < c->s->n_masked; m++) weights[m] = 1;
     backward_req q = {.n_seeds = 1, .weights = weights, .active = active->pos, .n_active = active->n};
     q.wrt = c->pos, q.n_wrt = c->n;
     int rc = scoring_backward(c, c->s->p, &q, grads, e);
@@ -23,7 +23,7 @@ static int others_chunk(scoring *c, const row_set *active, int at, int n, float 
     size_t n_rows = (size_t)pass_n_rows(c->s->p), d = (size_t)c->d;
     for (int i = 0; i < n; i++) {
         float *w = weights + (size_t)i * n_rows;
-        for (size_t r = 0; r < n_rows; r++) w[r] = 1;
+        for (int m = 0; m < c->s->n_masked; m++) w[m] = 1;
         w[c->cand[at + i]] = 0;
     }
     backward_req q = {.n_seeds = n, .weights = weights, .active = active->pos, .n_active = active->n};

@@ -106,6 +106,70 @@ static void test_influence(void **state) {
     denoiser_close(&f->base);
 }
 
+/* Rows of clean tokens ------------------------------------------------------ */
+
+/* A session of masks alone, brought to the canvas of another one. */
+static session *open_long(fake *f, const char *name, int n, const session *like) {
+    session *s;
+    err e = {0};
+    session_opts o = {.length = n, .policy = policy_find(name), .seed = 3, .observe_tis = true};
+    policy_defaults(o.policy, NULL, &o.params);
+    MUST(param_parse(&o.params, "budget", "8", &e), &e);
+    MUST(session_open(&s, &f->base, &o, &e), &e);
+    if (!like) return s;
+    int all, k = session_step_index(like);
+    const int32_t *tokens = session_tokens(like, &all);
+    MUST(session_seek(s, &(session_state){tokens, all, k, k, NULL, NULL}, &e), &e);
+    return s;
+}
+
+static const policy_ranks *ranks_of(const inspection *x, const char *name) {
+    for (int i = 0; i < x->ranks.n; i++) {
+        if (x->ranks.at[i].policy == policy_find(name)) return &x->ranks.at[i];
+    }
+    return NULL;
+}
+
+static void same_looks(session *planner, session *plain) {
+    const inspection *x = look(planner, INSPECT_INFLUENCE), *y = look(plain, INSPECT_INFLUENCE);
+    int n = x->influence.n;
+    CHECK(n > 64 && n == y->influence.n &&
+          !memcmp(x->influence.D, y->influence.D, (size_t)n * (size_t)n * sizeof *x->influence.D));
+    inspection_unref(x), inspection_unref(y);
+    x = look(planner, INSPECT_RANKS), y = look(plain, INSPECT_RANKS);
+    for (const char *const *name = (const char *const[]){"boe", "boe-others", "oracle", NULL}; *name;
+         name++) {
+        const policy_ranks *a = ranks_of(x, *name), *b = ranks_of(y, *name);
+        CHECK(!memcmp(a->rank, b->rank, (size_t)n * sizeof *a->rank) &&
+              !memcmp(a->score, b->score, (size_t)n * sizeof *a->score));
+    }
+    inspection_unref(x), inspection_unref(y);
+}
+
+/* P2's pass holds rows of clean tokens, too: entropies of masks alone are summed up. */
+static void test_clean_rows(void **state) {
+    (void)state;
+    enum { LONG = 96 };
+    for (int shifted = 0; shifted < 2; shifted++) {
+        fake *f = fake_new(shifted, LONG);
+        session *s = open_long(f, "p2", LONG, NULL);
+        err e = {0};
+        for (int k = 0; k < 2; k++) {
+            const step_record *r = propose(s);
+            MUST(session_commit(s, r, &e), &e);
+            record_unref(r);
+        }
+        session *plain = open_long(f, "confidence", LONG, s);
+        const step_record *a = propose(s), *b = propose(plain);
+        CHECK(a->n_observed == b->n_observed && a->n_masked < LONG);
+        for (int i = 0; i < a->n_observed; i++) CHECK(near(a->observed_tis[i], b->observed_tis[i], 0));
+        record_unref(a), record_unref(b);
+        same_looks(s, plain);
+        session_close(s), session_close(plain);
+        denoiser_close(&f->base);
+    }
+}
+
 /* Truth -------------------------------------------------------------------- */
 
 static void test_truth(void **state) {
@@ -251,9 +315,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_correlation),     cmocka_unit_test(test_curvature),
         cmocka_unit_test(test_stable),          cmocka_unit_test(test_influence),
-        cmocka_unit_test(test_truth),           cmocka_unit_test(test_truth_of_greedy),
-        cmocka_unit_test(test_ranks),           cmocka_unit_test(test_lock_in),
-        cmocka_unit_test(test_changes_nothing), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_clean_rows),      cmocka_unit_test(test_truth),
+        cmocka_unit_test(test_truth_of_greedy), cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_lock_in),         cmocka_unit_test(test_changes_nothing),
+        cmocka_unit_test(test_cancel),
     };
     return finish("inspect", cmocka_run_group_tests(tests, NULL, NULL));
 }
