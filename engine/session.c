@@ -65,12 +65,13 @@ static int allocate(session *s, err *e) {
     s->bans = mem_new(N_STOPS, sizeof *s->bans);
     s->rows = mem_new(2 * n, sizeof *s->rows);
     s->revealed = mem_new(n, sizeof *s->revealed);
+    s->taken = mem_new(n, sizeof *s->taken);
     s->clean = mem_new(n, sizeof *s->clean);
     s->clean_row = mem_new(n, sizeof *s->clean_row);
     s->bare = mem_new(n, sizeof *s->bare);
     s->p = s->o.shared ? shared_pass_of(s->o.shared) : pass_new();
     bool all = s->start && s->tokens && s->pinned && s->masked && s->scope && s->late && s->past && s->bans &&
-               s->rows && s->revealed && s->clean && s->clean_row && s->bare && s->p;
+               s->rows && s->revealed && s->taken && s->clean && s->clean_row && s->bare && s->p;
     if (all) return cache_open(&s->cache, s->n, e);
     return err_set(e, ERR_NO_MEMORY, "out of memory for a session of %d tokens", s->n);
 }
@@ -133,6 +134,7 @@ void session_close(session *s) {
     free(s->past);
     free(s->rows);
     free(s->revealed);
+    free(s->taken);
     free(s->clean);
     free(s->clean_row);
     free(s->bare);
@@ -150,12 +152,18 @@ bool session_puts_back(const session *s) {
  */
 static int current_block(const session *s, int length, int n_blocks) {
     if (session_puts_back(s)) return blocks_at(s->T, n_blocks, s->decoded);
-    for (int i = 0; i < s->n; i++) {
-        if (s->tokens[i] != s->info->mask_id || s->pinned[i]) continue;
-        int b = i < s->origin ? 0 : (i - s->origin) / length;
-        return b < n_blocks ? b : n_blocks - 1;
-    }
-    return n_blocks - 1;
+    int front = blocks_front(s->tokens, s->pinned, s->n, s->info->mask_id);
+    int b = front < 0 ? n_blocks - 1 : front < s->origin ? 0 : (front - s->origin) / length;
+    return b < n_blocks ? b : n_blocks - 1;
+}
+
+/* Which step of the block is next. A block begins when the one before has no masks left, which may be before
+ * its planned steps are over; so what counts are the steps that were taken in it. */
+static int block_step(const session *s, const block *at, int planned) {
+    int step = 0;
+    if (session_puts_back(s)) return s->decoded - planned;
+    for (int i = at->begin; i < at->end; i++) step += s->taken[i];
+    return step;
 }
 
 /* The positions in scope are those before `end`; tokens can be put back from `begin` on. */
@@ -170,8 +178,7 @@ block session_block(const session *s) {
     at.first = s->origin + b * length;
     if (b < n_blocks - 1) at.end = at.first + length;
     at.steps = blocks_steps(s->T, n_blocks, b);
-    at.step = s->decoded - blocks_before(s->T, n_blocks, b);
-    if (at.step < 0) at.step = 0;
+    at.step = block_step(s, &at, blocks_before(s->T, n_blocks, b));
     at.masks = 0;
     for (int i = at.begin; i < at.end; i++) at.masks += s->start[i] == s->info->mask_id;
     return at;
@@ -531,12 +538,18 @@ static int apply_setting(session *s, const step_setting *to, err *e) {
     return 0;
 }
 
+/* A decode step is about to be taken at these tokens. */
+static void count_step(session *s, const int32_t *tokens, const bool *pinned) {
+    int front = blocks_front(tokens, pinned, s->n, s->info->mask_id);
+    if (front >= 0) s->taken[front]++;
+}
+
 int session_commit(session *s, const step_record *r, err *e) {
     int rc = check_commit(s, r, e);
     if (!rc && r->setting) rc = apply_setting(s, r->setting, e);
     if (rc) return rc;
     if (r->kind == STEP_DECODE)
-        cache_push(s), push_past(s, s->tokens);
+        cache_push(s), push_past(s, s->tokens), count_step(s, s->tokens, s->pinned);
     else
         forget(s), cache_forget(s), s->n_past = 0;
     for (int i = 0; i < r->n_writes; i++) {
@@ -567,6 +580,23 @@ static void look_up_revealed(session *s, const session_state *to) {
     }
 }
 
+/* Steps as commits would have counted them. */
+static void look_up_taken(session *s, const session_state *to) {
+    int32_t *tokens = s->bare; /* scratch, as is `late` */
+    bool *pinned = s->late;
+    memset(s->taken, 0, (size_t)s->n * sizeof *s->taken);
+    memset(pinned, 0, (size_t)s->n * sizeof *pinned);
+    memcpy(tokens, s->start, (size_t)s->n * sizeof *tokens);
+    for (int k = 0; to->from && k < to->k && k < to->from->n_records; k++) {
+        const step_record *r = to->from->records[k];
+        if (r->kind == STEP_DECODE) count_step(s, tokens, pinned);
+        for (int i = 0; i < r->n_writes; i++) tokens[r->writes[i].pos] = r->writes[i].token;
+        if (!r->setting) continue;
+        memset(pinned, 0, (size_t)s->n * sizeof *pinned);
+        for (int i = 0; i < r->setting->n_pins; i++) pinned[r->setting->pins[i]] = true;
+    }
+}
+
 /* The states before the decode steps that led here, back to the last change by hand. */
 static void look_up_past(session *s, const session_state *to) {
     const trajectory *t = to->from;
@@ -592,6 +622,7 @@ int session_seek(session *s, const session_state *to, err *e) {
     if (!to->setting) as_opened(s);
     forget(s);
     look_up_revealed(s, to);
+    look_up_taken(s, to);
     look_up_past(s, to);
     memmove(s->tokens, to->tokens, (size_t)to->n * sizeof *to->tokens);
     s->k = to->k;

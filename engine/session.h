@@ -49,8 +49,8 @@ typedef struct session_state {
     const int32_t *tokens;
     int n, k, decoded;
     const step_setting *setting;
-    /* Where the probabilities of written tokens and the states of the last decode steps are looked up; may be
-     * NULL. Borrowed for the call. */
+    /* Where the probabilities of written tokens, the states of the last decode steps and the steps that each
+     * block has taken are looked up; may be NULL. Borrowed for the call. */
     const trajectory *from;
 } session_state;
 

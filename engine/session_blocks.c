@@ -20,6 +20,13 @@ int blocks_count(int length, int n) {
     return length > 0 && length < n ? (n + length - 1) / length : 1;
 }
 
+int blocks_front(const int32_t *tokens, const bool *pinned, int n, int32_t mask) {
+    for (int i = 0; i < n; i++) {
+        if (tokens[i] == mask && !pinned[i]) return i;
+    }
+    return -1;
+}
+
 int blocks_steps(int T, int n, int b) {
     int steps = session_quota(T, n, 0, b);
     return steps > 0 ? steps : 1;

@@ -21,6 +21,9 @@ int blocks_origin(const int32_t *start, int n, int n_prompt, int32_t mask);
 /* Blocks of `length` positions in n, the last one perhaps shorter; length 0: one. */
 int blocks_count(int length, int n);
 
+/* The first mask that is not pinned, which is in the block that the next step is in; -1: there is none. */
+int blocks_front(const int32_t *tokens, const bool *pinned, int n, int32_t mask);
+
 /* T steps over n blocks: one more for each of the first T mod n, at least one for each. */
 int blocks_steps(int T, int n, int b);
 int blocks_before(int T, int n, int b); /* steps of the blocks before b */

@@ -24,6 +24,7 @@ struct session {
     int n_bans;
     bool *pinned;     /* [n] */
     double *revealed; /* [n] probability with which the token there was written */
+    int *taken;       /* [n] decode steps so far before which this was the first mask that could be written */
     policy_memory memory;
     int32_t *past; /* [SESSION_PAST][n] the states before the last decode steps, newest first */
     int n_past;

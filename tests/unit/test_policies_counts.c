@@ -285,6 +285,50 @@ static void test_klass_quota(void **state) {
     expect_counts(&o, (int[]){3, 3, 2, 2}, 4);
 }
 
+/* Every step of a decode, reached by a jump. */
+static void expect_counts_again(const setting *set, int n_masks, const int *counts, int n) {
+    fake *f = fake_new(false, MOST_TOKENS);
+    f->table = table;
+    session *s = open_masks(&f->base, "klass", set, 2, n_masks, 5);
+    trajectory t;
+    traj_header h;
+    err e = {0};
+    int32_t tokens[MOST_TOKENS];
+    session_header(s, &h);
+    MUST(trajectory_init(&t, &h, (token_texts){0}, &e), &e);
+    for (const step_record *r; (r = propose(s)) != NULL; record_unref(r)) {
+        MUST(trajectory_append(&t, r, &e), &e);
+        commit(s, r);
+    }
+    for (int k = n - 1; k >= 0; k--) {
+        session_state to = session_state_of(&t, k, tokens);
+        MUST(session_seek(s, &to, &e), &e);
+        const step_record *r = propose(s);
+        CHECK(r->n_writes == counts[k]);
+        record_unref(r);
+    }
+    trajectory_release(&t);
+    session_close(s);
+    denoiser_close(&f->base);
+}
+
+/* In blocks each one's steps count from its first: predictions that stand still are ready at step 2 of the
+ * first block and at step 1 of the others, whatever the planned steps of the blocks before. */
+static void test_klass_blocks(void **state) {
+    (void)state;
+    static const int counts[] = {1, 1, 6, 1, 7, 1, 7, 1, 7};
+    for (int i = 0; i < 34; i++) set_sure(table, i, 1, .95);
+    outcome o = decode_masks("klass", SET({"block-length", "8"}, {"steps", "32"}), table, 32);
+    expect_counts(&o, counts, 9);
+    expect_counts_again(SET({"block-length", "8"}, {"steps", "32"}), 32, counts, 9);
+    o = decode_masks("klass", SET({"block-length", "8"}, {"steps", "32"}, {"history", "1"}), table, 32);
+    expect_counts(&o, (int[]){1, 7, 8, 8, 8}, 5);
+    /* Where the second block is not sure, its quotas are its own: 8 masks in 4 steps. */
+    for (int i = 10; i < 18; i++) set_sure(table, i, 1, .5);
+    o = decode_masks("klass", SET({"block-length", "8"}, {"steps", "16"}), table, 32);
+    expect_counts(&o, (int[]){2, 2, 4, 2, 2, 2, 2, 2, 6, 2, 6}, 11);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threshold),
@@ -298,6 +342,7 @@ int main(void) {
         cmocka_unit_test(test_klass_ready),
         cmocka_unit_test(test_klass_divergence),
         cmocka_unit_test(test_klass_quota),
+        cmocka_unit_test(test_klass_blocks),
     };
     return finish("policies_counts", cmocka_run_group_tests(tests, NULL, NULL));
 }
