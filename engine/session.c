@@ -197,8 +197,8 @@ static int quota_now(const session *s, const block *at) {
     } else if (!steps) {
         b = budget;
     } else {
-        int left = at->steps - at->step > 1 ? at->steps - at->step : 1;
-        b = (s->n_scope + left - 1) / left;
+        int left = at->steps - at->step;
+        b = left > 0 ? (s->n_scope + left - 1) / left : session_quota(at->masks, at->steps, budget, at->step);
     }
     if (b < 1) b = 1;
     return b < s->n_scope ? b : s->n_scope;

@@ -153,6 +153,47 @@ static void test_leftovers(void **state) {
     denoiser_close(&f->base);
 }
 
+/* Six tokens of the first block of 8 put back by hand after `at` steps: written at the plan's pace, and so is
+ * what they interrupted. */
+static void expect_pace(const char *steps, int at, const int *want, int n) {
+    fake *f = fake_new(false, MOST_TOKENS);
+    session *s = open_masks(&f->base, "confidence", SET({"block-length", "8"}, {"steps", steps}), 0, 32, 5);
+    trajectory t;
+    traj_header h;
+    step_record *back;
+    err e = {0};
+    int32_t tokens[MOST_TOKENS];
+    session_header(s, &h);
+    MUST(trajectory_init(&t, &h, (token_texts){0}, &e), &e);
+    for (int k = 0; k <= at + n; k++) {
+        if (k == at) MUST(intervene_remask(&back, &t, k, (int[]){0, 1, 2, 3, 4, 5}, 6, &e), &e);
+        const step_record *r = k == at ? back : propose(s);
+        CHECK(k <= at || r->n_writes == want[k - at - 1]);
+        MUST(trajectory_append(&t, r, &e), &e);
+        commit(s, r);
+        record_unref(r);
+    }
+    CHECK(session_done(s));
+    for (int k = n; k > 0; k--) { /* the same by a jump */
+        session_state to = session_state_of(&t, at + k, tokens);
+        MUST(session_seek(s, &to, &e), &e);
+        const step_record *r = propose(s);
+        CHECK(r->n_writes == want[k - 1]);
+        record_unref(r);
+    }
+    trajectory_release(&t);
+    session_close(s);
+    denoiser_close(&f->base);
+}
+
+static void test_put_back_by_hand(void **state) {
+    (void)state;
+    int ones[26];
+    for (int k = 0; k < 26; k++) ones[k] = 1;
+    expect_pace("32", 12, ones, 26);
+    expect_pace("8", 3, (int[]){4, 2, 4, 4, 4, 4, 4}, 7);
+}
+
 /* ---- guidance ---- */
 
 /* Logits of position `pos` for a sequence of tokens, by the fake's own forward. */
@@ -311,10 +352,10 @@ static void test_lookum(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nucleus),     cmocka_unit_test(test_blocks),
-        cmocka_unit_test(test_leftovers),   cmocka_unit_test(test_guidance),
-        cmocka_unit_test(test_guided_pane), cmocka_unit_test(test_guided_policies),
-        cmocka_unit_test(test_lookum),
+        cmocka_unit_test(test_nucleus),         cmocka_unit_test(test_blocks),
+        cmocka_unit_test(test_leftovers),       cmocka_unit_test(test_put_back_by_hand),
+        cmocka_unit_test(test_guidance),        cmocka_unit_test(test_guided_pane),
+        cmocka_unit_test(test_guided_policies), cmocka_unit_test(test_lookum),
     };
     return finish("policies_shared", cmocka_run_group_tests(tests, NULL, NULL));
 }
