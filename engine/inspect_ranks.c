@@ -3,17 +3,17 @@
 #include <stdlib.h>
 
 #include "engine/inspect_impl.h"
-#include "engine/rank.h"
+#include "engine/policies/policies.h"
 
-static double score_of(const void *ctx, int i) {
-    return ((const step_record *)ctx)->score[i];
-}
-
-/* What one policy makes of the state, in a record of its own. */
-static int ask(inspecting *x, const policy *p, const param_set *params, step_record *r, err *e) {
+/* What one policy makes of the state, in a record of its own; *order: its candidates, what it would write
+ * first at the front. */
+static int ask(inspecting *x, const policy *p, const param_set *params, step_record *r, const int **order,
+               err *e) {
     decision dec = x->dec;
     policy_memory none = {0};
-    if (p != session_policy(x->s)) dec.memory = &none; /* the session's is its own policy's */
+    bool own = p == session_policy(x->s);
+    if (!own) dec.memory = &none;
+    if (!own || p->ignores_order) dec.late = NULL; /* by default ends of text are not put off */
     r->masked = x->known->masked;
     r->n_masked = x->known->n_masked;
     dec.params = params;
@@ -21,19 +21,17 @@ static int ask(inspecting *x, const policy *p, const param_set *params, step_rec
     dec.cost = (score_cost){0};
     int rc = p->check ? p->check(params, denoiser_get_info(dec.state.d), e) : 0;
     if (!rc) rc = p->score(&dec, e);
+    if (!rc && !(*order = candidates_by_score(&dec, e))) rc = ERR_NO_MEMORY;
     if (none.data) none.forget(none.data);
     x->cost.forwards += dec.cost.forwards;
     x->cost.backward_rows += dec.cost.backward_rows;
     return rc;
 }
 
-static int note_ranks(inspecting *x, const step_record *r, policy_ranks *out, err *e) {
-    int n = x->known->n_masked;
-    int *rank = inspect_new(x, (size_t)n, sizeof *rank, e),
-        *order = inspect_new(x, (size_t)r->n_cand, sizeof *order, e);
+static int note_ranks(inspecting *x, const step_record *r, const int *order, policy_ranks *out, err *e) {
+    int n = x->known->n_masked, *rank = inspect_new(x, (size_t)n, sizeof *rank, e);
     double *score = inspect_new(x, (size_t)n, sizeof *score, e);
-    if (!rank || !order || !score) return ERR_NO_MEMORY;
-    rank_order(score_of, r, r->n_cand, order);
+    if (!rank || !score) return ERR_NO_MEMORY;
     for (int k = 0; k < r->n_cand; k++) {
         int m = record_masked_index(x->known, r->cand[order[k]]);
         rank[m] = k + 1;
@@ -53,9 +51,10 @@ static int add(inspecting *x, const policy *p, const param_set *params, policy_r
     step_record *r = record_new();
     if (!r) return err_set(e, ERR_NO_MEMORY, "out of memory for ranks");
     *out = (policy_ranks){.policy = p, .pos = -1, .token = -1};
-    int rc = ask(x, p, params, r, &why);
+    const int *order = NULL;
+    int rc = ask(x, p, params, r, &order, &why);
     if (!rc) {
-        rc = note_ranks(x, r, out, e);
+        rc = note_ranks(x, r, order, out, e);
     } else if (rc == ERR_BAD_ARGUMENT || rc == ERR_UNSUPPORTED) {
         out->refusal = arena_strdup(&x->out->mem, why.msg);
         rc = 0;

@@ -77,7 +77,7 @@ struct policy {
     bool looks_ahead;    /* follows several choices for a step with forwards, where there are several */
     bool own_passes;     /* runs forwards beside the step's, which guidance does not reach */
     bool narrow_nucleus; /* top-p leaves out the token that crosses it */
-    bool ignores_order;  /* draws each position by itself: eos-last has no hold on it */
+    bool ignores_order;  /* draws each position by itself or ranks them all: eos-last has no hold on it */
 };
 
 struct model_tuning;

@@ -118,4 +118,5 @@ const policy policy_p2 = {
     .write = write,
     .remasks = always,
     .reads_clean = true,
+    .ignores_order = true,
 };

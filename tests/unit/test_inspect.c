@@ -244,6 +244,45 @@ static void test_ranks(void **state) {
     denoiser_close(&f->base);
 }
 
+/* Six masks. */
+static session *open_ends(fake *f, const char *name, const char *last) {
+    session *s;
+    err e = {0};
+    session_opts o = {.length = 6, .policy = policy_find(name), .seed = 3};
+    policy_defaults(o.policy, NULL, &o.params);
+    MUST(param_parse(&o.params, "eos-last", last, &e), &e);
+    MUST(session_open(&s, &f->base, &o, &e), &e);
+    return s;
+}
+
+/* With eos-last the session's own policy puts ends of text off; the others have their defaults. */
+static void test_ranks_of_ends(void **state) {
+    (void)state;
+    enum { EOS = 4 };
+    float ends[6 * FAKE_V] = {0};
+    for (int i = 0; i < 6; i++) ends[i * FAKE_V + (i % 3 ? 1 : EOS)] = (float)(9 - i);
+    fake *f = fake_new(false, 6);
+    f->table = ends;
+    f->base.info.eos_id = EOS;
+    session *s = open_ends(f, "confidence", "on"), *plain = open_ends(f, "confidence", "off");
+    const inspection *x = look(s, INSPECT_RANKS), *y = look(plain, INSPECT_RANKS);
+    const step_record *r = propose(s);
+    CHECK(x->ranks.at[0].pos == 1 && x->ranks.at[0].token == 1 && r->writes[0].pos == 1);
+    CHECK(!memcmp(x->ranks.at[0].rank, (const int[]){5, 1, 2, 6, 3, 4}, 6 * sizeof(int)));
+    CHECK(y->ranks.at[0].pos == 0 && x->ranks.n == y->ranks.n);
+    for (int i = 1; i < x->ranks.n; i++)
+        CHECK(!memcmp(x->ranks.at[i].rank, y->ranks.at[i].rank, 6 * sizeof(int)));
+    record_unref(r);
+    inspection_unref(x), inspection_unref(y);
+    session_close(s), session_close(plain);
+    s = open_ends(f, "p2", "on"); /* which eos-last has no hold on */
+    x = look(s, INSPECT_RANKS);
+    CHECK(x->ranks.at[0].pos == 0 && x->ranks.at[0].rank[3] == 4);
+    inspection_unref(x);
+    session_close(s);
+    denoiser_close(&f->base);
+}
+
 /* Lock-in ------------------------------------------------------------------- */
 
 static float table[N * FAKE_V];
@@ -317,8 +356,8 @@ int main(void) {
         cmocka_unit_test(test_stable),          cmocka_unit_test(test_influence),
         cmocka_unit_test(test_clean_rows),      cmocka_unit_test(test_truth),
         cmocka_unit_test(test_truth_of_greedy), cmocka_unit_test(test_ranks),
-        cmocka_unit_test(test_lock_in),         cmocka_unit_test(test_changes_nothing),
-        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_ranks_of_ends),   cmocka_unit_test(test_lock_in),
+        cmocka_unit_test(test_changes_nothing), cmocka_unit_test(test_cancel),
     };
     return finish("inspect", cmocka_run_group_tests(tests, NULL, NULL));
 }
