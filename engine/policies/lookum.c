@@ -138,6 +138,7 @@ static double value_of(const trial *t, int r) {
     return (n ? sum / n : 0) - spent;
 }
 
+/* With a temperature by Gumbel noise, from a draw after those that shuffle the sets. */
 static int choose_path(const trial *t) {
     double temperature = param_real(t->dec->params, "verifier-temperature"), best = -INFINITY;
     int path = 0;
@@ -145,7 +146,7 @@ static int choose_path(const trial *t) {
         double v = value_of(t, r);
         if (temperature > 0)
             v = v / temperature -
-                log(-log(rng_uniform(t->dec->seed, (uint64_t)t->dec->step, (uint64_t)r, 1, RNG_PATH)));
+                log(-log(rng_uniform(t->dec->seed, (uint64_t)t->dec->step, (uint64_t)r, DRAWS, RNG_PATH)));
         if (v > best) best = v, path = r;
     }
     return path;

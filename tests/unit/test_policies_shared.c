@@ -350,12 +350,36 @@ static void test_lookum(void **state) {
     CHECK(near(a.nfe, 3 * 3 + 1, 0)); /* the last step writes what is left */
 }
 
+/* Sets that are equally good are drawn alike, and which one is kept has nothing to do with what is in them:
+ * of two positions that only chance puts into a set neither is preferred. */
+static void test_lookum_draws(void **state) {
+    (void)state;
+    enum { SEEDS = 6000 };
+    int third = 0, fourth = 0;
+    for (int i = 0; i < 4; i++) set_sure(table, i, 1, .9);
+    fake *f = fake_new(false, MOST_TOKENS);
+    f->table = table;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        session *s =
+            open_masks(&f->base, "lookum", SET({"pool", "4"}, {"paths", "3"}, {"verifier-temperature", "1"}),
+                       0, 4, seed);
+        const step_record *r = propose(s);
+        for (int i = 0; i < r->n_writes; i++) third += r->writes[i].pos == 2, fourth += r->writes[i].pos == 3;
+        record_unref(r);
+        session_close(s);
+    }
+    /* Greedily positions 0 and 1 are written, else one of five other pairs. */
+    CHECK(third > SEEDS / 4 && abs(third - fourth) < 3 * sqrt(SEEDS));
+    denoiser_close(&f->base);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nucleus),         cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_leftovers),       cmocka_unit_test(test_put_back_by_hand),
         cmocka_unit_test(test_guidance),        cmocka_unit_test(test_guided_pane),
         cmocka_unit_test(test_guided_policies), cmocka_unit_test(test_lookum),
+        cmocka_unit_test(test_lookum_draws),
     };
     return finish("policies_shared", cmocka_run_group_tests(tests, NULL, NULL));
 }
