@@ -30,8 +30,9 @@ typedef struct decision {
     int n_scope; /* masks that may be written: of the block, and not pinned */
     bool last;   /* no step is planned for the block after this one: what it leaves masked is swept up */
     /* The block that the decode is in (all of it without block-length): its first position to generate, its
-     * masks at the start, its steps, and which of them this is. */
-    int block_begin, block_masks, block_steps, block_step;
+     * masks at the start, its steps, and which of them this is; its steps as a person counts them, which
+     * `plan` made block_steps of unless it was asked midway. */
+    int block_begin, block_masks, block_steps, block_step, block_nominal;
     /* Tokens written before that may be put back, ascending; clean_row[j] is the pass's row that predicts
      * position clean[j], or -1 when the policy did not ask for these rows. revealed: probability with which
      * the token standing at a position was written, 0 when that is unknown. */

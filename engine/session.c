@@ -172,6 +172,7 @@ block session_block(const session *s) {
     int n_blocks = blocks_count(length, s->n - s->origin);
     block at = {.whole = n_blocks == 1, .end = s->n, .masks = s->m0, .steps = s->T, .step = s->decoded};
     at.first = s->origin;
+    at.nominal = blocks_nominal(&s->params, 0, n_blocks, s->m0);
     if (at.whole) return at;
     int b = current_block(s, length, n_blocks);
     at.begin = b ? s->origin + b * length : 0;
@@ -181,6 +182,7 @@ block session_block(const session *s) {
     at.step = block_step(s, &at, blocks_before(s->T, n_blocks, b));
     at.masks = 0;
     for (int i = at.begin; i < at.end; i++) at.masks += s->start[i] == s->info->mask_id;
+    at.nominal = blocks_nominal(&s->params, b, n_blocks, at.masks);
     return at;
 }
 
@@ -348,6 +350,7 @@ void session_decide(session *s, step_record *r, decision *dec) {
         .block_begin = at.first,
         .block_masks = at.masks,
         .block_steps = at.steps,
+        .block_nominal = at.nominal,
         .block_step = at.step,
         .n_clean = s->n_clean,
         .clean = s->clean,

@@ -43,17 +43,19 @@ int blocks_at(int T, int n, int step) {
     return b;
 }
 
-/* Steps as a person counts them; every block has at least one, and with a budget as many as it needs. */
-static int nominal_of(const traj_header *h, const param_set *params, int b, int n_blocks, int n_masked) {
+int blocks_nominal(const param_set *params, int b, int n, int masks) {
     int steps = param_int(params, "steps"), budget = param_int(params, "budget");
-    if (steps) return blocks_steps(steps, n_blocks, b);
-    int length = param_int(params, "block-length"), n = n_masked, masks = 0;
-    if (n_blocks == 1) return (n + budget - 1) / budget;
-    int origin = blocks_origin(h->start, h->n_tokens, h->n_prompt, h->mask_id);
+    if (steps) return blocks_steps(steps, n, b);
+    steps = (masks + budget - 1) / budget;
+    return steps > 0 || n == 1 ? steps : 1;
+}
+
+static int masks_of(const traj_header *h, const param_set *params, int b) {
+    int origin = blocks_origin(h->start, h->n_tokens, h->n_prompt, h->mask_id), n = 0;
+    int length = param_int(params, "block-length");
     for (int i = b ? origin + b * length : 0; i < h->n_tokens && (i < origin + (b + 1) * length); i++)
-        masks += h->start[i] == h->mask_id;
-    n = (masks + budget - 1) / budget;
-    return n > 0 ? n : 1;
+        n += h->start[i] == h->mask_id;
+    return n;
 }
 
 int session_planned(const traj_header *h, const policy *p, const param_set *params, int decoded,
@@ -62,7 +64,8 @@ int session_planned(const traj_header *h, const policy *p, const param_set *para
     int n_blocks = blocks_count(param_int(params, "block-length"), h->n_tokens - origin);
     if (decoded && !param_int(params, "steps")) n_blocks = 1; /* what is left, from here */
     for (int b = 0; b < n_blocks; b++) {
-        int nominal = nominal_of(h, params, b, n_blocks, n_masked);
+        int masks = n_blocks == 1 ? n_masked : masks_of(h, params, b);
+        int nominal = blocks_nominal(params, b, n_blocks, masks);
         T += p && p->plan && nominal > 0 ? p->plan(nominal) : nominal;
     }
     return param_int(params, "steps") ? T : decoded + T;

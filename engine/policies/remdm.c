@@ -173,7 +173,7 @@ static int plan_dfm(int steps) {
     return n;
 }
 
-/* The plan that came to this many steps. */
+/* The largest plan that comes to at most this many steps. */
 static int planned_dfm(int steps) {
     int low = 1, high = steps;
     while (low < high) {
@@ -186,9 +186,15 @@ static int planned_dfm(int steps) {
     return low;
 }
 
+/* Several plans come to the same number of steps, so the one that was asked for is taken where it fits. */
+static int plan_of(const decision *dec) {
+    int S = dec->block_nominal;
+    return plan_dfm(S) == dec->block_steps ? S : planned_dfm(dec->block_steps);
+}
+
 static int write_dfm(decision *dec, err *e) {
     dfm_step x;
-    if (!dfm_at(planned_dfm(dec->block_steps), dec->block_step, &x)) x.written = 1, x.back = 0;
+    if (!dfm_at(plan_of(dec), dec->block_step, &x)) x.written = 1, x.back = 0;
     return write_with(dec, x.written, (rates){.sigma = x.back}, 0, e);
 }
 

@@ -215,6 +215,35 @@ static void test_dfm(void **state) {
     CHECK(o.T == 29 && (o.steps == 29 || o.steps == 30) && near(o.nfe, o.steps, 0));
 }
 
+/* First steps draw with the rate of the S that was asked for, also where other plans have as many steps. */
+static void expect_plan(const setting *set, int n_masks, int in_scope, int S) {
+    dfm_step x;
+    fake *f = fake_new(false, MOST_TOKENS);
+    CHECK(dfm_at(S, 0, &x));
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        session *s = open_masks(&f->base, "dfm", set, 0, n_masks, seed);
+        const step_record *r = propose(s);
+        int want = 0;
+        for (uint64_t i = 0; i < (uint64_t)in_scope; i++)
+            want += rng_uniform(seed, 0, i, 0, RNG_PATH) < x.written;
+        CHECK(r->n_writes == want);
+        record_unref(r);
+        session_close(s);
+    }
+    denoiser_close(&f->base);
+}
+
+static void test_dfm_plans(void **state) {
+    (void)state;
+    for (int S = 16; S < 30; S++) {
+        char steps[16];
+        snprintf(steps, sizeof steps, "%d", S);
+        expect_plan(SET({"steps", steps}), SPOTS, SPOTS, S);
+    }
+    expect_plan(SET({"budget", "2"}), 34, 34, 17);
+    expect_plan(SET({"steps", "33"}, {"block-length", "30"}), SPOTS, 30, 17);
+}
+
 /* ---- ReMDM-LLaDA ---- */
 
 static void test_remdm_llada(void **state) {
@@ -260,10 +289,10 @@ static void test_remdm_llada(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_p2),          cmocka_unit_test(test_remdm_rates),
-        cmocka_unit_test(test_remdm_conf),  cmocka_unit_test(test_remdm_loop),
-        cmocka_unit_test(test_fb),          cmocka_unit_test(test_dfm),
-        cmocka_unit_test(test_remdm_llada),
+        cmocka_unit_test(test_p2),         cmocka_unit_test(test_remdm_rates),
+        cmocka_unit_test(test_remdm_conf), cmocka_unit_test(test_remdm_loop),
+        cmocka_unit_test(test_fb),         cmocka_unit_test(test_dfm),
+        cmocka_unit_test(test_dfm_plans),  cmocka_unit_test(test_remdm_llada),
     };
     return finish("policies_remask", cmocka_run_group_tests(tests, NULL, NULL));
 }
