@@ -1,4 +1,4 @@
-/* session_impl.h - private to session.c and inspect*.c: the parts of a step, for those who look at a state
+/* session_impl.h - private to session*.c and inspect*.c: the parts of a step, for those who look at a state
  * without taking it. None changes the session's state; the pass that they leave is valid until the next call.
  */
 #ifndef TABES_SESSION_IMPL_H

@@ -39,8 +39,13 @@ struct session {
     session_cache cache;
 };
 
-/* The policy puts tokens back with these settings. */
+/* What the policy remembers is gone; settings are those of the start, and nothing is pinned or banned. */
+void session_forget(session *s);
+void session_as_opened(session *s);
+
+/* The policy puts tokens back with these settings; is there a position that such a one may write or mask? */
 bool session_puts_back(const session *s);
+bool session_can_go_on(const session *s);
 int session_no_memory(const session *s, err *e);
 
 /* The block that the next step is in. */
