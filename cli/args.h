@@ -154,7 +154,7 @@ int cli_bundled_path(const char *kind, const char *name, char *buf, size_t size)
     "      --raw               the prompt as it is, without a template\n"
 #define HELP_POLICY "      --policy NAME       see `tabes policies`\n"
 #define HELP_SEED   "      --seed N            seed of all random draws (default 0)\n"
-#define HELP_JSON   "      --json              print one JSON object\n"
+#define HELP_JSON   "      --json              print JSON, not text\n"
 #define HELP_QUIET  "  -q, --quiet             no progress and no notes\n"
 
 #endif

@@ -44,7 +44,7 @@ const command cmd_eval = {
         "      --policies A,B,...  policies, or all (default confidence,boe); see `tabes policies`\n"
         "      --lengths A,B,...   masks appended to a prompt without gaps (default: the task's)\n"
         "      --tokens-per-step A,B,...\n"
-        "                          tokens written at each step (default 1)\n"
+        "                          tokens written at each step (default: --budget)\n"
         "      --seeds A,B,...     several seeds\n" HELP_SEED
         "      --protocol NAME     a setting of the paper: table2 (2 tokens per step), table5 (1), figure4 "
         "(1 to 16)\n"

@@ -18,7 +18,7 @@ static const char usage[] =
     "Writes a recording for other programs, for readers or for a paper. No model is needed.\n"
     "\n"
     "Arguments:\n"
-    "  FILE                    trajectory file, '-' for standard input; html takes two\n"
+    "  FILE                    trajectory file, '-' for standard input; html and cast take two\n"
     "\n"
     "Options:\n"
     "      --to FORMAT         one of\n" HELP_FORMATS

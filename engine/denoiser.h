@@ -40,7 +40,7 @@ typedef struct denoiser_info {
     char name[128];       /* last path component of the checkpoint */
     char fingerprint[40]; /* 32 hex digits over config and all weights' names, shapes and sampled bytes */
     char dtype[8];        /* of most weights as stored: "F32", "BF16", "F16", "Q4_K", ... */
-    int n_vocab;          /* ids that a row may predict, and the mask */
+    int n_vocab;          /* rows of the head, the mask's among them, without padding that was cut off */
     int d_model, n_layers, n_heads, n_kv_heads, mlp_size;
     int max_len;                             /* longest sequence */
     int32_t mask_id, bos_id, eos_id, pad_id; /* -1 where the checkpoint names none; mask_id is always set */

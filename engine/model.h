@@ -6,7 +6,7 @@
 #include "engine/denoiser.h"
 #include "engine/tokenizer.h"
 
-/* DIR/tabes.json: {"boe": {"lambda": 0.05, "h_max": 2.0}}. Without it lambda = 0 and the program says
+/* DIR/tabes.json: {"boe": {"lambda": 0.05, "h_max": 2.0}}. Without it lambda = 0, and `tabes run` says
  * "anti-collapse off (untuned)". */
 typedef struct model_tuning {
     bool tuned;

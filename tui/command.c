@@ -71,7 +71,7 @@ static int play_speed(app *a, const char *rest, unsigned *flags, err *e) {
     return 0;
 }
 
-/* Text to the end of the line; in quotes it may hold newlines. */
+/* Text to the end of the line, quotes included. */
 static int note_step(app *a, const char *rest, unsigned *flags, err *e) {
     pane *p = &a->panes[a->focus];
     if (!p->traj || !p->state)

@@ -1,8 +1,8 @@
 /* tui.h - the workbench: draws trajectories, sends commands to sessions.
  *
  * The only room that knows ncurses. Views read trajectories and do not ask whether a session or a file
- * produced them. The engine runs on one worker thread (worker.h); finished step records cross to the UI
- * thread through a queue, and the UI never waits for the engine.
+ * produced them. The engine runs on a worker thread, on a GPU on one per pane (worker.h); finished step
+ * records cross to the UI thread through a queue, and the UI never waits for the engine.
  */
 #ifndef TABES_TUI_H
 #define TABES_TUI_H
@@ -11,9 +11,9 @@
 
 typedef enum tui_color { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } tui_color;
 
-/* One pane of a live workbench. */
 typedef struct lesson lesson;
 
+/* One pane of a live workbench. */
 typedef struct tui_pane {
     const policy *policy;
     param_set params;

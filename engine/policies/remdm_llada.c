@@ -18,7 +18,7 @@ static const param_def share_def = {
     .min = 0,
     .max = 1,
     .def = 0.875,
-    .help = "share of the block's tokens that are written before the loop begins"};
+    .help = "share of the planned filling steps that are taken before the loop begins"};
 
 /* A plan of S takes 2S steps: S that fill the block, and S rounds of the loop before the last of them. */
 static int plan(int steps) {
