@@ -261,9 +261,11 @@ struct kernels {
     /* ---- graphs ---- */
     /* Work between begin and end is a function of `key` alone (shapes and addresses; contents of
      * arrays may differ). True: it was replayed and the caller skips it. False: the caller queues
-     * it, then calls graph_end. No alloc, free, put or get in between. */
+     * it, then calls graph_end. No alloc, free, put or get in between. graph_end is true when
+     * nothing has run, because it could not be recorded: the caller queues it once more and calls
+     * graph_end again. */
     bool (*graph_begin)(kernels *k, const void *key, size_t key_bytes);
-    void (*graph_end)(kernels *k);
+    bool (*graph_end)(kernels *k);
 
     /* ---- operations ---- (engine/timed.c has a counterpart of each) */
     /* x[i] = scale·W[ids[i]] */

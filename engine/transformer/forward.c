@@ -341,23 +341,29 @@ static layers_key key_of(const forward *f) {
     return key;
 }
 
-static int run_layers(forward *f, err *e) {
+static int queue_layers(forward *f, err *e) {
     transformer *t = f->t;
-    kernels *k = t->base.k;
-    layers_key key = key_of(f);
-    int rc = tf_check_cancel(f->q->cancel, e);
-    if (rc || k->graph_begin(k, &key, sizeof key)) return rc;
     tf_acts first = layer_acts(f, 0);
-    rc = tf_run_first(t, f->q, &first, &f->tmp, &f->rows.projected, e);
+    int rc = tf_run_first(t, f->q, &first, &f->tmp, &f->rows.projected, e);
     f->last.projected = f->rows.projected;
     for (int l = 0; l < t->L && !rc; l++) {
         tf_acts a = layer_acts(f, l);
         const float *x = l ? layer_acts(f, l - 1).x2 : a.x;
         tf_run_layer(t, l, l == t->L - 1 ? &f->last : &f->rows, &a, &f->tmp, x, l ? f->tmp.y : NULL, NULL);
         if (f->part) keep_rows(f, l);
-        if (k->host) rc = tf_check_cancel(f->q->cancel, e); /* elsewhere the work is queued by now */
+        if (t->base.k->host) rc = tf_check_cancel(f->q->cancel, e); /* elsewhere it is queued by now */
     }
-    k->graph_end(k);
+    return rc;
+}
+
+static int run_layers(forward *f, err *e) {
+    kernels *k = f->t->base.k;
+    layers_key key = key_of(f);
+    int rc = tf_check_cancel(f->q->cancel, e);
+    if (rc || k->graph_begin(k, &key, sizeof key)) return rc;
+    do {
+        rc = queue_layers(f, e);
+    } while (k->graph_end(k) && !rc);
     return rc;
 }
 

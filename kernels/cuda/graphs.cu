@@ -4,7 +4,6 @@
 // the second time, and replayed from then on. The least recently used of a few graphs makes room.
 #include "kernels/cuda/queue_impl.cuh"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,36 +64,30 @@ bool cuda_graph_begin(kernels *k, const void *key, size_t key_bytes) {
     return false;
 }
 
-// What was recorded has not run, and only the caller could queue it again. It is told that this pass failed;
-// the next one runs without graphs.
-static void recording_failed(queue *q, cudaError_t e) {
-    cudaGetLastError();
-    q->eager = true;
-    if (q->fault.kind != K_OK) return;
-    q->fault.kind = K_NO_MEMORY;
-    snprintf(q->fault.text, sizeof q->fault.text,
-             "%s: could not record work for replay (%s); it will run without that from now on: try again",
-             q->shared->name, e == cudaSuccess ? "an operation does not allow it" : cudaGetErrorString(e));
+// What was recorded as a graph that may be launched; NULL when it cannot be.
+static cudaGraphExec_t recorded_graph(queue *q) {
+    cudaGraph_t recorded = nullptr;
+    cudaGraphExec_t exec = nullptr;
+    cudaError_t e = cudaStreamEndCapture(q->stream, &recorded);
+    bool good = e == cudaSuccess && recorded && !q->recording_broken && q->fault.kind == K_OK;
+    if (good && cudaGraphInstantiateWithFlags(&exec, recorded, 0) != cudaSuccess) exec = nullptr;
+    if (recorded) cudaGraphDestroy(recorded);
+    return exec;
 }
 
-void cuda_graph_end(kernels *k) {
+// When a recording fails nothing of it has run: the caller queues it again, and this queue records no more. A
+// device that was lost is met by that work.
+bool cuda_graph_end(kernels *k) {
     queue *q = queue_of(k);
     graph *g = q->recording;
     if (q->trying && q->fault.kind != K_OK) graph_clear(q->trying); // it may not have allocated all it needs
     q->trying = nullptr;
-    if (!g) return;
+    if (!g) return false;
     q->recording = nullptr;
     cudaSetDevice(q->shared->ordinal);
-    cudaGraph_t recorded = nullptr;
-    cudaError_t e = cudaStreamEndCapture(q->stream, &recorded);
-    bool good = e == cudaSuccess && recorded && !q->recording_broken && q->fault.kind == K_OK;
-    if (good) e = cudaGraphInstantiateWithFlags(&g->exec, recorded, 0);
-    if (recorded) cudaGraphDestroy(recorded);
-    if (!good || e != cudaSuccess) {
-        g->exec = nullptr;
-        recording_failed(q, e);
-        return;
-    }
-    cudaGraphLaunch(g->exec, q->stream);
-    queue_check(q, "a first replay");
+    g->exec = recorded_graph(q);
+    if (g->exec && cudaGraphLaunch(g->exec, q->stream) == cudaSuccess) return false;
+    cudaGetLastError();
+    q->eager = true;
+    return queue_ready(q);
 }

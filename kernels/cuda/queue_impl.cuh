@@ -64,7 +64,7 @@ struct queue {
     graph *trying = nullptr; // runs for the first time, unrecorded
     graph *recording = nullptr;
     bool recording_broken = false; // something in it cannot be recorded
-    bool eager = false;            // recording failed once on this device: never again
+    bool eager = false;            // recording failed once: never again
     void *scratch = nullptr;
     const char *last = "opening"; // the operation that was queued last
     k_fault fault = {};
@@ -98,7 +98,7 @@ const float *cuda_load_floats(kernels *k, const float *host, int n);
 
 // graphs.cu
 bool cuda_graph_begin(kernels *k, const void *key, size_t key_bytes);
-void cuda_graph_end(kernels *k);
+bool cuda_graph_end(kernels *k);
 void graphs_close(queue *q);
 
 // queue.cu

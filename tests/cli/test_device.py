@@ -99,6 +99,10 @@ def trouble(c, folder):
             f"too little memory: {code} {lines}")
     code, out, lines = emulated(*RUN, "--device", "cuda:5")
     c.check(code == 2 and len(lines) == 1 and "no such device" in lines[0], f"a device that is not there: {code} {lines}")
+    want = tabes(*RUN, *THERE)[1]
+    for what in ("capture", "graphs"):
+        code, out, lines = emulated(*RUN, *THERE, REFUSE=what)
+        c.check(code == 0 and out == want and not lines, f"a device without {what}: {code} {out} {lines}")
     code, out, lines = emulated(*RUN, *THERE, FAIL_AFTER=10)
     c.check(code == 1 and out == "" and len(lines) == 1 and "lost" in lines[0], f"lost at the first step: {code} {lines}")
     record = f"{folder}/lost.jsonl"

@@ -157,6 +157,10 @@ cublasStatus_t product_submit(cublasHandle_t handle, const product &p, cublasCom
     }
     if (p.m == 0 || p.n == 0 || p.count == 0) return CUBLAS_STATUS_SUCCESS;
     if (gpu.lost == cudaSuccess && !product_in_memory(p)) lose(cudaErrorIllegalAddress);
+    if (refuses("capture") && stream_is_capturing(handle->stream)) {
+        capture_break(handle->stream, "a product, as was asked for,");
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    }
     cudaError_t e = stream_submit(handle->stream, [p] { return product_run(p); });
     return e == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

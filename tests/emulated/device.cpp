@@ -24,6 +24,8 @@ device::device() {
     set.devices = static_cast<int>(from_environment("TABES_EMULATOR_DEVICES", 1));
     set.async = from_environment("TABES_EMULATOR_ASYNC", 1) != 0;
     set.abort = from_environment("TABES_EMULATOR_ABORT", 0) != 0;
+    const char *refuse = getenv("TABES_EMULATOR_REFUSE");
+    snprintf(set.refuse, sizeof set.refuse, "%s", refuse ? refuse : "");
 }
 
 void report(const char *format, ...) {
@@ -44,6 +46,10 @@ cudaError_t answer(cudaError_t e) {
 cudaError_t lose(cudaError_t e) {
     if (gpu.lost == cudaSuccess) gpu.lost = e;
     return gpu.lost;
+}
+
+bool refuses(const char *what) {
+    return strcmp(gpu.set.refuse, what) == 0;
 }
 
 bool count_launch(int64_t *counter) {
@@ -205,6 +211,11 @@ void emulator_set_async(int async) {
     cudaDeviceSynchronize();
     locked guard;
     gpu.set.async = async != 0;
+}
+
+void emulator_set_refuse(const char *what) {
+    locked guard;
+    snprintf(gpu.set.refuse, sizeof gpu.set.refuse, "%s", what);
 }
 
 void emulator_revive(void) {

@@ -23,6 +23,7 @@ struct settings {
     int64_t fail_at; // the launch, counted from 1, that loses the device; 0: none
     int devices;
     bool async, abort;
+    char refuse[16]; // what is not there or does not work, see emulator_set_refuse
 };
 
 struct device {
@@ -46,6 +47,8 @@ __attribute__((format(printf, 1, 2))) void report(const char *format, ...);
 cudaError_t answer(cudaError_t e);
 // Loses the device: e is the answer to everything from now on.
 cudaError_t lose(cudaError_t e);
+// Whether tests asked that `what` be refused.
+bool refuses(const char *what);
 // Counts a launch or product that is about to run; false when the device is lost, perhaps by this one.
 bool count_launch(int64_t *counter);
 

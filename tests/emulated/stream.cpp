@@ -331,7 +331,7 @@ cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *exec, cudaGraph_t gra
     locked guard;
     *exec = nullptr;
     if (!graph) return answer(cudaErrorInvalidValue);
-    cudaError_t e = answer(cudaSuccess);
+    cudaError_t e = answer(refuses("graphs") ? cudaErrorNotSupported : cudaSuccess);
     if (e == cudaSuccess) *exec = new CUgraphExec_st{std::make_shared<const operations>(graph->nodes)};
     return e;
 }

@@ -2,7 +2,18 @@
  * and large shapes on it against the CPU, where naive references would be slow. */
 #include "tests/unit/kernels/rig.h"
 
+#include <dlfcn.h>
 #include <unistd.h>
+
+/* Makes an emulated device refuse `what` (emulator_set_refuse), where this is one. */
+static bool emulator_refuses(const char *what) {
+    const char *file = getenv("TABES_CUDA_MODULE");
+    void *module = K->host || !file ? NULL : dlopen(file, RTLD_NOW | RTLD_NOLOAD);
+    void *found = module ? dlsym(module, "emulator_set_refuse") : NULL;
+    if (found) ((void (*)(const char *))(uintptr_t)found)(what);
+    if (module) dlclose(module);
+    return found;
+}
 
 /* ---- memory ---- */
 
@@ -198,6 +209,15 @@ static void read_all(layer *l) {
     for (int i = 0; i < 8; i++) results(outputs[i]);
 }
 
+/* True: it was replayed. */
+static bool run_keyed(const layer *l, const void *key, size_t key_bytes) {
+    if (K->graph_begin(K, key, key_bytes)) return true;
+    do {
+        layer_run(K, l);
+    } while (K->graph_end(K));
+    return false;
+}
+
 /* Work under a key gives what it gives without one, for whatever the arrays hold, also when other work comes
  * in between and when memory moves. */
 static void test_graphs(void **state) {
@@ -213,19 +233,43 @@ static void test_graphs(void **state) {
     for (uint64_t i = 0; i < 7; i++) {
         void *key[] = {&l, l.x->p};
         fill(K, &l, i % 3);
-        bool done = K->graph_begin(K, key, sizeof key);
-        if (!done) layer_run(K, &l), K->graph_end(K);
-        replayed += done;
+        replayed += run_keyed(&l, key, sizeof key);
         CHECK(memcmp(results(l.x), want[i % 3], l.x->n * sizeof(double)) == 0);
         void *second[] = {&other, other.x->p};
         fill(K, &other, i);
-        if (i % 2 && !K->graph_begin(K, second, sizeof second)) layer_run(K, &other), K->graph_end(K);
+        if (i % 2) run_keyed(&other, second, sizeof second);
         void *moves = K->alloc(K, 1000 * (i + 1));
         K->free(K, moves);
     }
-    CHECK(!K->host || replayed == 0);
+    CHECK(K->host ? replayed == 0 : replayed == 5);
     read_all(&l);
     read_all(&other);
+    end_round();
+}
+
+/* Work that a device cannot record or replay runs as it is, the same call and ever after. */
+static void test_no_graphs(void **state) {
+    (void)state;
+    static const char *const refused[] = {"capture", "graphs"};
+    layer l = layer_new();
+    fill(K, &l, 1);
+    layer_run(K, &l);
+    const double *want = results(l.x);
+    for (int i = 0; i < 2 && emulator_refuses(refused[i]); i++) {
+        kernels *main = K;
+        k_fault f = {0};
+        assert_int_equal(main->fork(main, &K, &f), 0);
+        for (int j = 0; j < 4; j++) {
+            fill(K, &l, 1);
+            CHECK(!run_keyed(&l, refused[i], 6));
+            CHECK(!K->fault(K, &f));
+            CHECK(memcmp(results(l.x), want, l.x->n * sizeof *want) == 0);
+        }
+        K->close(K);
+        K = main;
+    }
+    emulator_refuses("");
+    read_all(&l);
     end_round();
 }
 
@@ -395,9 +439,11 @@ int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_itself), cmocka_unit_test(test_memory),      cmocka_unit_test(test_fault),
-        cmocka_unit_test(test_names),  cmocka_unit_test(test_load_floats), cmocka_unit_test(test_no_module),
-        cmocka_unit_test(test_graphs), cmocka_unit_test(test_fork),        cmocka_unit_test(test_against_cpu),
+        cmocka_unit_test(test_itself),      cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_fault),       cmocka_unit_test(test_names),
+        cmocka_unit_test(test_load_floats), cmocka_unit_test(test_no_module),
+        cmocka_unit_test(test_graphs),      cmocka_unit_test(test_no_graphs),
+        cmocka_unit_test(test_fork),        cmocka_unit_test(test_against_cpu),
     };
     return close_device("device", cmocka_run_group_tests(tests, NULL, NULL));
 }
