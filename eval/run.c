@@ -107,7 +107,8 @@ static void *work_here(void *ctx) {
     return NULL;
 }
 
-/* Starts the workers; those that could be started are joined whatever happens. */
+/* Starts the workers; those that could be started are joined whatever happens. None is closed before all have
+ * ended: that may wait for a whole device. */
 static int with_workers(hall *h, int jobs, void *(*body)(void *), int (*meanwhile)(hall *, err *), err *e) {
     worker *k = mem_new((size_t)jobs, sizeof *k);
     int rc = k ? 0 : err_set(e, ERR_NO_MEMORY, "out of memory for %d workers", jobs);
@@ -119,8 +120,8 @@ static int with_workers(hall *h, int jobs, void *(*body)(void *), int (*meanwhil
     if (!rc && meanwhile) rc = meanwhile(h, e);
     for (int i = 0; k && i < jobs; i++) {
         if (k[i].started) pthread_join(k[i].thread, NULL);
-        close_worker(&k[i]);
     }
+    for (int i = 0; k && i < jobs; i++) close_worker(&k[i]);
     free(k);
     return rc;
 }

@@ -54,10 +54,12 @@ bool cuda_graph_begin(kernels *k, const void *key, size_t key_bytes) {
         queue_check(q, "a replay");
         return true;
     }
+    recordings.lock_shared();
     if (cudaStreamBeginCapture(q->stream, cudaStreamCaptureModeThreadLocal) == cudaSuccess) {
         q->recording = g;
         q->recording_broken = false;
     } else {
+        recordings.unlock_shared();
         cudaGetLastError();
         q->eager = true;
     }
@@ -69,6 +71,7 @@ static cudaGraphExec_t recorded_graph(queue *q) {
     cudaGraph_t recorded = nullptr;
     cudaGraphExec_t exec = nullptr;
     cudaError_t e = cudaStreamEndCapture(q->stream, &recorded);
+    recordings.unlock_shared();
     bool good = e == cudaSuccess && recorded && !q->recording_broken && q->fault.kind == K_OK;
     if (good && cudaGraphInstantiateWithFlags(&exec, recorded, 0) != cudaSuccess) exec = nullptr;
     if (recorded) cudaGraphDestroy(recorded);

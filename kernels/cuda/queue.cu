@@ -104,12 +104,24 @@ bool cuda_fault(kernels *k, k_fault *f) {
 
 // ---- opening and closing ----
 
+std::shared_mutex recordings;
+
+static cublasStatus_t handle_make(cublasHandle_t *out) {
+    std::lock_guard<std::shared_mutex> alone(recordings);
+    return cublasCreate(out);
+}
+
+static void handle_destroy(cublasHandle_t handle) {
+    std::lock_guard<std::shared_mutex> alone(recordings);
+    if (handle) cublasDestroy(handle);
+}
+
 // The workspace goes in after the stream: setting a stream puts cuBLAS's own workspace back.
 static bool blas_open(queue *q, int major) {
     size_t bytes = (major >= 9 ? size_t(32) : size_t(4)) << 20;
     void *workspace = block_take(q, &q->blocks, bytes);
     if (!workspace) return false;
-    cublasStatus_t status = cublasCreate(&q->blas);
+    cublasStatus_t status = handle_make(&q->blas);
     if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetStream(q->blas, q->stream);
     if (status == CUBLAS_STATUS_SUCCESS) status = cublasSetWorkspace(q->blas, workspace, bytes);
     if (status == CUBLAS_STATUS_SUCCESS) {
@@ -165,7 +177,7 @@ void cuda_close(kernels *k) {
     if (q->stream) cudaStreamSynchronize(q->stream);
     graphs_close(q);
     staging_close(&q->copies);
-    if (q->blas) cublasDestroy(q->blas);
+    handle_destroy(q->blas);
     block_free_all(c, &q->blocks);
     if (q->stream) cudaStreamDestroy(q->stream);
     delete q;

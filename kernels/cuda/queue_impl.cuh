@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <shared_mutex>
 
 #include "kernels/cuda/queue.cuh"
 
@@ -69,6 +70,10 @@ struct queue {
     const char *last = "opening"; // the operation that was queued last
     k_fault fault = {};
 };
+
+// A cuBLAS handle that is made or destroyed may wait for the whole device, which spoils whatever any thread
+// records there: who records holds this with others, who makes or destroys a handle holds it alone.
+extern std::shared_mutex recordings;
 
 // queue.cu: keep the first thing that goes wrong as the fault.
 void queue_fail(queue *q, cudaError_t e, const char *operation);

@@ -87,6 +87,24 @@ def screen(c):
     c.check(code == 0 and " f32 " in out and " GB" in out and out.count("step 2/2") >= 2, f"the workbench: {out}{message}")
 
 
+def evaluation(c, folder):
+    """Decodes beside each other come out as one after the other."""
+    puzzles = f"{folder}/four.csv"
+    with open(puzzles, "w") as f:
+        f.write("Puzzle,Solution\n3102200002100320,3142243142131324\n0140432014020000,2143432114323214\n"
+                "4310010000303420,4312214312343421\n2004001203201003,2134341243211243\n")
+    task = ["eval", "-q", "-m", "sudoku", "--task", "sudoku", "--data", puzzles, "--policies", "confidence", *THERE]
+    results = []
+    for jobs in (["--jobs", 1], []):
+        code, out, message = tabes(*task, *jobs, "--json")
+        c.check(code == 0 and message == "", f"eval: {code} {message}")
+        got = json.loads(out)["results"] if code == 0 else []
+        for row in got:
+            row.pop("seconds")
+        results.append(got)
+    c.check(results[0] == results[1], f"eval with several jobs: {results}")
+
+
 def trouble(c, folder):
     """What only an emulated device can be asked for."""
     def emulated(*args, **settings):
@@ -126,6 +144,7 @@ def main():
         recordings(c, folder)
         progress(c)
         screen(c)
+        evaluation(c, folder)
         if "emulated" in about.get("device_title", ""):
             trouble(c, folder)
     c.finish()

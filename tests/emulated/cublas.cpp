@@ -224,6 +224,7 @@ cublasStatus_t cublasCreate(cublasHandle_t *handle) {
 cublasStatus_t cublasDestroy(cublasHandle_t handle) {
     locked guard;
     if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
+    captures_break("cublasDestroy (which waits for the device)");
     streams_finish();
     delete handle;
     return CUBLAS_STATUS_SUCCESS;

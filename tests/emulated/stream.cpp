@@ -123,6 +123,14 @@ cudaError_t capture_refuses(const char *call) {
     return answer(cudaSuccess);
 }
 
+cudaError_t captures_break(const char *call) {
+    cudaError_t e = cudaSuccess;
+    for (CUstream_st *s : streams) {
+        if (s->capture != cudaStreamCaptureStatusNone) e = capture_break(s, call);
+    }
+    return answer(e);
+}
+
 static cudaError_t submit_legacy(const operation &work) {
     for (CUstream_st *s : streams) {
         if (s->flags & cudaStreamNonBlocking || s->capture == cudaStreamCaptureStatusNone) continue;
@@ -204,7 +212,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 
 cudaError_t cudaDeviceSynchronize() {
     locked guard;
-    cudaError_t e = capture_refuses("cudaDeviceSynchronize");
+    cudaError_t e = captures_break("cudaDeviceSynchronize");
     if (e != cudaSuccess) return e;
     streams_finish();
     return answer(cudaSuccess);

@@ -27,6 +27,9 @@ void streams_finish();
 // For calls that may not be made while this thread captures (or any, in global mode): the error, and the
 // capture is spoilt. cudaSuccess when there is none.
 cudaError_t capture_refuses(const char *call);
+// For calls that wait for the whole device: spoils every capture there, whoever captures and in whatever
+// mode.
+cudaError_t captures_break(const char *call);
 // The same for a call that concerns one capturing stream.
 cudaError_t capture_break(cudaStream_t stream, const char *call);
 

@@ -3,6 +3,8 @@
 #include "cublas_v2.h"
 #include "cuda_runtime.h"
 
+#include <thread>
+
 enum { SEEDS = 40 };
 
 static cudaStream_t stream, other;
@@ -145,6 +147,23 @@ static void test_forbidden() {
     }
 }
 
+// Waiting for the whole device spoils what any thread captures, in every mode.
+static void test_waits_elsewhere() {
+    cublasHandle_t handle;
+    CHECK(cublasCreate(&handle) == CUBLAS_STATUS_SUCCESS);
+    for (int i = 0; i < 2; i++) {
+        cudaGraph_t graph;
+        cudaStreamBeginCapture(stream, i ? cudaStreamCaptureModeRelaxed : cudaStreamCaptureModeThreadLocal);
+        std::thread elsewhere([&] {
+            if (i) cublasDestroy(handle);
+            if (!i) CHECK(cudaDeviceSynchronize() == cudaErrorStreamCaptureUnsupported);
+        });
+        elsewhere.join();
+        CHECK(cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated && !graph);
+        cudaGetLastError();
+    }
+}
+
 // The legacy stream waits for streams that were not made non-blocking; those cannot be captured beside it.
 static void test_legacy() {
     cudaGraph_t graph;
@@ -172,6 +191,7 @@ int main() {
     test_events();
     test_graph();
     test_forbidden();
+    test_waits_elsewhere();
     test_legacy();
     cudaFree(d);
     cudaStreamDestroy(stream);

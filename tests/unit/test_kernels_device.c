@@ -3,6 +3,8 @@
 #include "tests/unit/kernels/rig.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Makes an emulated device refuse `what` (emulator_set_refuse), where this is one. */
@@ -273,6 +275,35 @@ static void test_no_graphs(void **state) {
     end_round();
 }
 
+static void *close_queue(void *k) {
+    ((kernels *)k)->close(k);
+    return NULL;
+}
+
+/* A queue that another thread closes meanwhile spoils no recording. */
+static void test_close_beside_recording(void **state) {
+    (void)state;
+    kernels *k = NULL;
+    k_fault f = {0};
+    pthread_t thread;
+    layer l = layer_new();
+    fill(K, &l, 1);
+    run_keyed(&l, "close", 5);
+    const double *want = results(l.x);
+    assert_int_equal(K->fork(K, &k, &f), 0);
+    fill(K, &l, 1);
+    CHECK(!K->graph_begin(K, "close", 5));
+    assert_int_equal(pthread_create(&thread, NULL, close_queue, k), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); /* enough for a close that does not wait */
+    layer_run(K, &l);
+    CHECK(!K->graph_end(K));
+    pthread_join(thread, NULL);
+    CHECK(memcmp(results(l.x), want, l.x->n * sizeof *want) == 0);
+    CHECK(run_keyed(&l, "close", 5) == !K->host);
+    read_all(&l);
+    end_round();
+}
+
 /* A fork computes the same bits over the same weights, and what it allocates is counted. */
 static void test_fork(void **state) {
     (void)state;
@@ -439,11 +470,17 @@ int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_itself),      cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_fault),       cmocka_unit_test(test_names),
-        cmocka_unit_test(test_load_floats), cmocka_unit_test(test_no_module),
-        cmocka_unit_test(test_graphs),      cmocka_unit_test(test_no_graphs),
-        cmocka_unit_test(test_fork),        cmocka_unit_test(test_against_cpu),
+        cmocka_unit_test(test_itself),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_fault),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_load_floats),
+        cmocka_unit_test(test_no_module),
+        cmocka_unit_test(test_graphs),
+        cmocka_unit_test(test_no_graphs),
+        cmocka_unit_test(test_close_beside_recording),
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_against_cpu),
     };
     return close_device("device", cmocka_run_group_tests(tests, NULL, NULL));
 }
