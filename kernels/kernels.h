@@ -212,7 +212,8 @@ typedef struct k_counts {
     int64_t head_calls, head_rows;     /* entropy_back, head_back */
 } k_counts;
 
-typedef enum k_fault_kind { K_OK, K_NO_DEVICE, K_NO_MEMORY, K_LOST } k_fault_kind;
+/* K_NO_DEVICE: there is none; K_UNUSABLE: there seems to be one, but it cannot be used as things are. */
+typedef enum k_fault_kind { K_OK, K_NO_DEVICE, K_UNUSABLE, K_NO_MEMORY, K_LOST } k_fault_kind;
 
 /* One line: what failed, on which device, what was needed and what is free. */
 typedef struct k_fault {

@@ -19,8 +19,8 @@ static int refuse(k_fault *f, const char *what) {
     return -1;
 }
 
-static int refuse_module(k_fault *f, const char *device, const char *why) {
-    f->kind = K_NO_DEVICE;
+static int refuse_module(k_fault *f, k_fault_kind kind, const char *device, const char *why) {
+    f->kind = kind;
     snprintf(f->text, sizeof f->text, "%.16s: no CUDA module here (%.*s); use --device cpu", device, SHOWN,
              why);
     return -1;
@@ -34,6 +34,13 @@ static void program_folder(char out[PATH_BYTES]) {
     if (slash) *slash = '\0';
 }
 
+/* Without a driver nobody misses the module. */
+static bool has_driver(void) {
+    void *driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
+    if (driver) dlclose(driver);
+    return driver;
+}
+
 /* The module in `folder`/`below`; a file that is there but cannot be loaded leaves its reason in why. */
 static void *load_from(const char *folder, const char *below, char why[256]) {
     char path[PATH_BYTES + 64];
@@ -44,6 +51,7 @@ static void *load_from(const char *folder, const char *below, char why[256]) {
     return module;
 }
 
+/* NULL, and why it could not be loaded, or "" when none is there. */
 static void *load_module(char why[256]) {
     const char *chosen = getenv("TABES_CUDA_MODULE");
     if (chosen && chosen[0]) {
@@ -58,15 +66,18 @@ static void *load_module(char why[256]) {
 #ifdef TABES_MODULE_DIR
     if (!module) module = load_from(TABES_MODULE_DIR, "", why);
 #endif
-    if (!module && !why[0]) snprintf(why, 256, MODULE_FILE " was not built: none beside the program");
     return module;
 }
 
 static int open_cuda(kernels **out, const k_open *o, k_fault *f) {
     char why[256] = "";
     void *module = load_module(why), *found = module ? dlsym(module, "kernels_module_open") : NULL;
-    if (!module) return refuse_module(f, o->device, why);
-    if (!found) return refuse_module(f, o->device, "the file found is no device module of this program");
+    if (!module && !why[0])
+        return refuse_module(f, K_NO_DEVICE, o->device,
+                             MODULE_FILE " was not built: none beside the program");
+    if (!module) return refuse_module(f, has_driver() ? K_UNUSABLE : K_NO_DEVICE, o->device, why);
+    if (!found)
+        return refuse_module(f, K_UNUSABLE, o->device, "the file found is no device module of this program");
     kernels_module_fn *open = (kernels_module_fn *)(uintptr_t)found;
     return open(out, o, f);
 }

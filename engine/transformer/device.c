@@ -41,9 +41,8 @@ static int check_fit(const transformer *t, const denoiser_opts *o, err *e) {
 }
 
 static int try_device(transformer *t, const char *name, k_precision precision, const denoiser_opts *o,
-                      err *e) {
-    k_fault f;
-    if (kernels_open(&t->base.k, &(k_open){name, precision}, &f)) return device_error(&f, e);
+                      k_fault *f, err *e) {
+    if (kernels_open(&t->base.k, &(k_open){name, precision}, f)) return device_error(f, e);
     k_memory m;
     t->base.k->memory(t->base.k, &m);
     t->gu_limit = t->base.k->host ? CPU_GU_BYTES : m.total_bytes / DEVICE_GU_SHARE;
@@ -55,15 +54,22 @@ static int try_device(transformer *t, const char *name, k_precision precision, c
     return rc;
 }
 
+/* The advice at its end is what is done anyway. */
+static void note_why(denoiser_info *info, const char *why) {
+    const char *advice = strstr(why, "; use --device");
+    int n = (int)(advice ? (size_t)(advice - why) : strlen(why));
+    snprintf(info->device_note, sizeof info->device_note, "on the CPU: %.*s", n < 240 ? n : 240, why);
+}
+
 /* A GPU that is there but cannot be used is worth a note; none at all is the usual case. */
 static int open_auto(transformer *t, k_precision precision, k_precision on_cpu, const denoiser_opts *o,
                      err *e) {
     err why = {0};
+    k_fault f = {0};
     bool large = t->n_elements * 2 + t->block_bytes >= DENOISER_AUTO_BYTES;
-    if (large && !try_device(t, "cuda", precision, o, &why)) return 0;
-    if (why.code == ERR_NO_MEMORY)
-        snprintf(t->base.info.device_note, sizeof t->base.info.device_note, "%.255s", why.msg);
-    return try_device(t, "cpu", on_cpu, o, e);
+    if (large && !try_device(t, "cuda", precision, o, &f, &why)) return 0;
+    if (large && f.kind != K_NO_DEVICE) note_why(&t->base.info, why.msg);
+    return try_device(t, "cpu", on_cpu, o, &f, e);
 }
 
 static void describe_device(transformer *t) {
@@ -89,10 +95,11 @@ int tf_open_device(transformer *t, const denoiser_opts *o, bool float_weights, b
     k_precision precision = o->precision, on_cpu = cpu_precision(o, float_weights, small);
     if (precision == K_PRECISION_AUTO) precision = float_weights ? K_PRECISION_F32 : K_PRECISION_BF16;
     int rc;
+    k_fault f;
     if (strcmp(name, "auto") == 0) {
         rc = open_auto(t, precision, on_cpu, o, e);
     } else {
-        rc = try_device(t, name, strcmp(name, "cpu") == 0 ? on_cpu : precision, o, e);
+        rc = try_device(t, name, strcmp(name, "cpu") == 0 ? on_cpu : precision, o, &f, e);
     }
     if (!rc) describe_device(t);
     return rc;

@@ -13,10 +13,11 @@
 #define TABES_CUDA_ARCHITECTURES "any device"
 #endif
 
-__attribute__((format(printf, 2, 3))) static int no_device(k_fault *f, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static int refuse(k_fault *f, k_fault_kind kind, const char *format,
+                                                        ...) {
     va_list args;
     va_start(args, format);
-    f->kind = K_NO_DEVICE;
+    f->kind = kind;
     vsnprintf(f->text, sizeof f->text, format, args);
     va_end(args);
     return -1;
@@ -38,13 +39,15 @@ static int count_devices(int *count, k_fault *f) {
     cudaGetLastError();
     *count = 0;
     if (e == cudaSuccess || e == cudaErrorNoDevice)
-        return no_device(f, "cuda: this machine has no CUDA device");
-    if (e != cudaErrorInsufficientDriver) return no_device(f, "cuda: no device: %s", cudaGetErrorString(e));
+        return refuse(f, K_NO_DEVICE, "cuda: this machine has no CUDA device");
+    if (e != cudaErrorInsufficientDriver)
+        return refuse(f, K_UNUSABLE, "cuda: no device: %s", cudaGetErrorString(e));
     int driver = 0;
     cudaDriverGetVersion(&driver);
-    if (driver == 0) return no_device(f, "cuda: this machine has no NVIDIA driver");
-    return no_device(f, "cuda: the driver knows CUDA %d.%d, and this build needs %d.%d: update the driver",
-                     driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    if (driver == 0) return refuse(f, K_NO_DEVICE, "cuda: this machine has no NVIDIA driver");
+    return refuse(f, K_UNUSABLE,
+                  "cuda: the driver knows CUDA %d.%d, and this build needs %d.%d: update the driver",
+                  driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
 }
 
 __global__ static void probe_kernel(int *out) {
@@ -59,7 +62,8 @@ static int check_code(int ordinal, k_fault *f) {
     if (e == cudaSuccess) e = cudaGetDeviceProperties(&p, ordinal);
     if (e != cudaSuccess) {
         cudaGetLastError();
-        return no_device(f, "cuda:%d: the device cannot be used: %s", ordinal, cudaGetErrorString(e));
+        return refuse(f, K_UNUSABLE, "cuda:%d: the device cannot be used: %s", ordinal,
+                      cudaGetErrorString(e));
     }
     e = cudaFuncGetAttributes(&a, reinterpret_cast<const void *>(probe_kernel));
     if (e == cudaSuccess && p.major >= 8) return 0;
@@ -69,8 +73,8 @@ static int check_code(int ordinal, k_fault *f) {
         snprintf(f->text, sizeof f->text, "cuda:%d: out of memory: none left to start with", ordinal);
         return -1;
     }
-    return no_device(f, "cuda:%d: %.80s has compute capability %d.%d; this build has code for %s", ordinal,
-                     p.name, p.major, p.minor, TABES_CUDA_ARCHITECTURES);
+    return refuse(f, K_UNUSABLE, "cuda:%d: %.80s has compute capability %d.%d; this build has code for %s",
+                  ordinal, p.name, p.major, p.minor, TABES_CUDA_ARCHITECTURES);
 }
 
 extern "C" __attribute__((visibility("default"))) int kernels_module_open(kernels **out, const k_open *o,
@@ -78,11 +82,12 @@ extern "C" __attribute__((visibility("default"))) int kernels_module_open(kernel
     *out = nullptr;
     int ordinal = ordinal_of(o->device), count = 0;
     if (ordinal < 0) {
-        return no_device(f, "%.80s: no such device; try cuda or cuda:0", o->device ? o->device : "cpu");
+        return refuse(f, K_NO_DEVICE, "%.80s: no such device; try cuda or cuda:0",
+                      o->device ? o->device : "cpu");
     }
     if (count_devices(&count, f)) return -1;
     if (ordinal >= count) {
-        return no_device(f, "cuda:%d: no such device; this machine has %d", ordinal, count);
+        return refuse(f, K_NO_DEVICE, "cuda:%d: no such device; this machine has %d", ordinal, count);
     }
     if (check_code(ordinal, f)) return -1;
     card *c = new (std::nothrow) card();

@@ -3,8 +3,10 @@
 out as on the CPU, recordings are compared across devices, and a device that is too small, runs dry or is lost ends with
 one line. Skipped without TABES_DEVICE."""
 import json
+import math
 import os
 import pty
+import struct
 import subprocess
 import sys
 import tempfile
@@ -105,13 +107,56 @@ def evaluation(c, folder):
     c.check(results[0] == results[1], f"eval with several jobs: {results}")
 
 
+def large_model(folder):
+    """A checkpoint of 77 MB in bfloat16, nearly all of it holes, so that "auto" looks for a GPU."""
+    vocabulary, at = 300_000, 0
+    with open("tests/vectors/llada/config.json") as f:
+        config = dict(json.load(f), vocab_size=vocabulary, embedding_size=vocabulary)
+    with open("tests/vectors/llada/model.safetensors", "rb") as f:
+        tensors = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+    tensors.pop("__metadata__", None)
+    for t in tensors.values():
+        t["shape"] = [vocabulary if n == 48 else n for n in t["shape"]]
+        t["data_offsets"] = [at, at := at + 4 * math.prod(t["shape"])]
+    head = json.dumps(tensors).encode()
+    os.mkdir(f"{folder}/large")
+    with open(f"{folder}/large/config.json", "w") as f:
+        json.dump(config, f)
+    with open(f"{folder}/large/model.safetensors", "wb") as f:
+        f.write(struct.pack("<Q", len(head)) + head)
+        f.truncate(8 + len(head) + at)
+    return f"{folder}/large"
+
+
+def emulated(*args, env=ENV, **settings):
+    """Exit code, output, and lines on standard error but for the emulator's own."""
+    env = dict(env, **{f"TABES_EMULATOR_{k}": str(v) for k, v in settings.items()})
+    code, out, message = tabes(*args, env=env)
+    return code, out, [line for line in message.splitlines() if not line.startswith("emulator: ")]
+
+
+def automatic(c, folder):
+    """What kept "auto" from a GPU that is there is told in a line; that there is none is not."""
+    info = ["info", "-m", large_model(folder), "--json"]
+    code, out, lines = emulated(*info)
+    c.check(code == 0 and json.loads(out)["device"].startswith("cuda:") and not lines, f"auto: {code} {lines}")
+    driver = f"{folder}/driver"
+    os.mkdir(driver)
+    os.symlink(os.environ["TABES_CUDA_MODULE"], f"{driver}/libcuda.so.1")  # any library
+    broken = dict(ENV, TABES_CUDA_MODULE="/nonexistent/module.so", LD_LIBRARY_PATH=driver)
+    for says, settings in (("the driver knows CUDA 11.2", {"REFUSE": "driver"}),
+                           ("has compute capability 7.0", {"REFUSE": "code"}),
+                           ("too small", {"MEMORY": 50_000_000}),
+                           ("/nonexistent/module.so", {"env": broken}),
+                           (None, {"DEVICES": 0})):
+        code, out, lines = emulated(*info, **settings)
+        right = len(lines) == 1 and "note: on the CPU: " in lines[0] and says in lines[0] if says else not lines
+        c.check(code == 0 and json.loads(out)["device"] == "cpu" and right, f"auto, {says}: {code} {lines}")
+        c.check(not any("use --device" in line for line in lines), f"no advice to do what is done: {lines}")
+
+
 def trouble(c, folder):
     """What only an emulated device can be asked for."""
-    def emulated(*args, **settings):
-        env = dict(ENV, **{f"TABES_EMULATOR_{k}": str(v) for k, v in settings.items()})
-        code, out, message = tabes(*args, env=env)
-        return code, out, [line for line in message.splitlines() if not line.startswith("emulator: ")]
-
     code, out, lines = emulated(*RUN, *THERE, MEMORY=50_000_000)
     c.check(code == 1 and out == "" and len(lines) == 1 and "too small" in lines[0] and "--device cpu" in lines[0],
             f"too little memory: {code} {lines}")
@@ -146,6 +191,7 @@ def main():
         screen(c)
         evaluation(c, folder)
         if "emulated" in about.get("device_title", ""):
+            automatic(c, folder)
             trouble(c, folder)
     c.finish()
 

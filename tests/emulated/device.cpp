@@ -99,7 +99,7 @@ const char *cudaGetErrorString(cudaError_t e) {
 // ---- properties ----
 
 cudaError_t cudaDriverGetVersion(int *version) {
-    *version = CUDART_VERSION;
+    *version = refuses("driver") ? 11020 : CUDART_VERSION;
     return cudaSuccess;
 }
 
@@ -111,6 +111,7 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
 cudaError_t cudaGetDeviceCount(int *count) {
     locked guard;
     *count = gpu.set.devices;
+    if (refuses("driver")) return answer(cudaErrorInsufficientDriver);
     return gpu.set.devices > 0 ? cudaSuccess : answer(cudaErrorNoDevice);
 }
 
@@ -139,7 +140,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int n) {
     p->sharedMemPerBlock = SHARED_PLAIN;
     p->sharedMemPerBlockOptin = SHARED_MOST;
     p->sharedMemPerMultiprocessor = SHARED_MOST + 1024;
-    p->major = 8;
+    p->major = refuses("code") ? 7 : 8;
     p->multiProcessorCount = PROCESSORS;
     p->warpSize = 32;
     p->maxThreadsPerBlock = MOST_THREADS;

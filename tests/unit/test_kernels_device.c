@@ -102,7 +102,8 @@ static bool refuses(const char *name, k_precision precision, const char *says) {
     kernels *k = K;
     k_fault f = {0};
     int rc = kernels_open(&k, &(k_open){name, precision}, &f);
-    bool right = rc && !k && f.kind == K_NO_DEVICE && strstr(f.text, says) && !strchr(f.text, '\n');
+    bool right = rc && !k && (f.kind == K_NO_DEVICE || f.kind == K_UNUSABLE) && strstr(f.text, says) &&
+                 !strchr(f.text, '\n');
     if (!right) print_error("%s: \"%s\"\n", name, f.text);
     return right;
 }
