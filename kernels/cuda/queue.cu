@@ -106,9 +106,11 @@ bool cuda_fault(kernels *k, k_fault *f) {
 
 std::shared_mutex recordings;
 
+// Where memory is what is missing, cuBLAS says that it is not initialized.
 static cublasStatus_t handle_make(cublasHandle_t *out) {
     std::lock_guard<std::shared_mutex> alone(recordings);
-    return cublasCreate(out);
+    cublasStatus_t status = cublasCreate(out);
+    return status == CUBLAS_STATUS_NOT_INITIALIZED ? CUBLAS_STATUS_ALLOC_FAILED : status;
 }
 
 static void handle_destroy(cublasHandle_t handle) {

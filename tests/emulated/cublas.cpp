@@ -216,7 +216,8 @@ cublasStatus_t cublasSgemm(cublasHandle_t handle, cublasOperation_t op_a, cublas
 cublasStatus_t cublasCreate(cublasHandle_t *handle) {
     locked guard;
     *handle = nullptr;
-    if (capture_refuses("cublasCreate") != cudaSuccess) return CUBLAS_STATUS_NOT_INITIALIZED;
+    if (refuses("handles") || capture_refuses("cublasCreate") != cudaSuccess)
+        return CUBLAS_STATUS_NOT_INITIALIZED;
     *handle = new cublasContext{nullptr, nullptr, 0, CUBLAS_POINTER_MODE_HOST};
     return CUBLAS_STATUS_SUCCESS;
 }

@@ -24,8 +24,9 @@ void emulator_set_fail_after(int64_t n);
 void emulator_set_devices(int n);
 /* True: a stream's work runs when it is waited for, or a seeded moment before; false: at once. */
 void emulator_set_async(int async);
-/* What does not work from now on: "capture" (products spoil it), "graphs" (none is instantiated), "driver"
- * (it is too old), "code" (the device is older than what there is code for); "" for all works. */
+/* What does not work from now on: "capture" (products spoil it), "graphs" (none is instantiated), "handles"
+ * (of cuBLAS, for lack of memory), "driver" (it is too old), "code" (the device is older than what there is
+ * code for); "" for all works. */
 void emulator_set_refuse(const char *what);
 /* Brings a lost device back, as nothing but a new process does with a real one. Memory stays. */
 void emulator_revive(void);

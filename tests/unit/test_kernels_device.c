@@ -334,6 +334,16 @@ static void test_fork(void **state) {
     end_round();
 }
 
+/* cuBLAS says only that it could not be initialized. */
+static void test_no_handle(void **state) {
+    (void)state;
+    kernels *k = K;
+    k_fault f = {0};
+    if (!emulator_refuses("handles")) return;
+    CHECK(K->fork(K, &k, &f) && !k && f.kind == K_NO_MEMORY && strstr(f.text, "out of memory"));
+    emulator_refuses("");
+}
+
 /* ---- large shapes against the CPU ---- */
 
 /* Arrays of the same values on the CPU and on K, in this order. */
@@ -471,17 +481,12 @@ int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_itself),
-        cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_fault),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_load_floats),
-        cmocka_unit_test(test_no_module),
-        cmocka_unit_test(test_graphs),
-        cmocka_unit_test(test_no_graphs),
-        cmocka_unit_test(test_close_beside_recording),
-        cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_against_cpu),
+        cmocka_unit_test(test_itself),      cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_fault),       cmocka_unit_test(test_names),
+        cmocka_unit_test(test_load_floats), cmocka_unit_test(test_no_module),
+        cmocka_unit_test(test_graphs),      cmocka_unit_test(test_no_graphs),
+        cmocka_unit_test(test_no_handle),   cmocka_unit_test(test_close_beside_recording),
+        cmocka_unit_test(test_fork),        cmocka_unit_test(test_against_cpu),
     };
     return close_device("device", cmocka_run_group_tests(tests, NULL, NULL));
 }
