@@ -53,7 +53,9 @@ const command cmd_eval = {
         "      --charge-backward   there, count 2 * rows / N more per step for backward rows\n"
         "      --nfe-accounting X  ours, or paper: a BoE step counts 2\n"
         "      --results FILE      append every result; a run that was cut short goes on from there\n"
-        "      --jobs N            examples decoded at the same time (default: one per core, 4 on a GPU)\n"
+        "      --jobs N            examples decoded at the same time (default: one per core; on a GPU 4, "
+        "fewer\n"
+        "                          where its memory is short)\n"
         "      --samples FILE      write the texts for the task's public harness; for text, as MAUVE reads "
         "them\n"
         "      --plot FILE         write accuracy against NFE as SVG\n"
@@ -170,10 +172,40 @@ static void note_plan(const evaluation *v) {
               stderr);
 }
 
+static int longest_canvas(const evaluation *v) {
+    int prompt = 0, length = 0;
+    for (int i = 0; i < v->plan.examples.n; i++) prompt = v->prompts.n[i] > prompt ? v->prompts.n[i] : prompt;
+    for (int i = 0; i < v->plan.n_configs; i++)
+        length = v->plan.configs[i].length > length ? v->plan.configs[i].length : length;
+    return prompt + length;
+}
+
+/* On a GPU each worker has a pass of its own, and beside it a workspace of products, scratch and copies. */
+static size_t device_room(const model *m, int rows) {
+    bool there = m->d && denoiser_get_info(m->d)->overlaps;
+    return there ? ((size_t)128 << 20) + denoiser_needs(m->d, rows).pass : 0;
+}
+
+/* As many as the GPU's free memory has room for. */
+static int device_jobs(const evaluation *v) {
+    enum { MOST = 4 };
+    int rows = longest_canvas(v), items = plan_items(&v->plan), most = items < MOST ? items : MOST;
+    size_t each = device_room(&v->m, rows) + device_room(&v->judge, rows);
+    k_memory memory;
+    denoiser_memory(v->m.d, &memory);
+    if (memory.free_bytes / each >= (size_t)most) return most;
+    int jobs = memory.free_bytes < 2 * each ? 1 : (int)(memory.free_bytes / each);
+    if (!v->a.args.quiet && is_first(v))
+        cli_note("note: memory of %s has room for %d of %d examples at the same time",
+                 denoiser_get_info(v->m.d)->device, jobs, most);
+    return jobs;
+}
+
 /* One thread for each example, so that how many run at a time changes nothing. */
 static void choose_jobs(evaluation *v) {
     int cores = kernels_threads() / (v->ranks ? v->ranks->local : 1);
-    v->jobs = v->a.jobs ? v->a.jobs : denoiser_get_info(v->m.d)->overlaps ? 4 : cores > 0 ? cores : 1;
+    v->jobs = v->a.jobs ? v->a.jobs : cores > 0 ? cores : 1;
+    if (!v->a.jobs && denoiser_get_info(v->m.d)->overlaps) v->jobs = device_jobs(v);
     if (v->jobs > EVAL_MAX_JOBS) v->jobs = EVAL_MAX_JOBS;
     kernels_set_threads(1);
 }

@@ -89,13 +89,13 @@ def screen(c):
     c.check(code == 0 and " f32 " in out and " GB" in out and out.count("step 2/2") >= 2, f"the workbench: {out}{message}")
 
 
-def evaluation(c, folder):
+def evaluation(c, folder, is_emulated):
     """Decodes beside each other come out as one after the other."""
     puzzles = f"{folder}/four.csv"
     with open(puzzles, "w") as f:
         f.write("Puzzle,Solution\n3102200002100320,3142243142131324\n0140432014020000,2143432114323214\n"
                 "4310010000303420,4312214312343421\n2004001203201003,2134341243211243\n")
-    task = ["eval", "-q", "-m", "sudoku", "--task", "sudoku", "--data", puzzles, "--policies", "confidence", *THERE]
+    task = ["eval", "-m", "sudoku", "--task", "sudoku", "--data", puzzles, "--policies", "confidence", *THERE]
     results = []
     for jobs in (["--jobs", 1], []):
         code, out, message = tabes(*task, *jobs, "--json")
@@ -105,6 +105,14 @@ def evaluation(c, folder):
             row.pop("seconds")
         results.append(got)
     c.check(results[0] == results[1], f"eval with several jobs: {results}")
+    if not is_emulated:
+        return
+    code, out, lines = emulated(*task, "--json", MEMORY=300_000_000)
+    got = json.loads(out)["results"] if code == 0 else []
+    for row in got:
+        row.pop("seconds")
+    c.check(got == results[0] and len(lines) == 1 and "room for 2 of 4 examples" in lines[0],
+            f"eval with room for two: {code} {lines} {got}")
 
 
 def large_model(folder):
@@ -189,8 +197,9 @@ def main():
         recordings(c, folder)
         progress(c)
         screen(c)
-        evaluation(c, folder)
-        if "emulated" in about.get("device_title", ""):
+        is_emulated = "emulated" in about.get("device_title", "")
+        evaluation(c, folder, is_emulated)
+        if is_emulated:
             automatic(c, folder)
             trouble(c, folder)
     c.finish()
