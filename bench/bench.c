@@ -191,7 +191,8 @@ static void choose_lengths(run *b) {
 
 static int measure(run *b, err *e) {
     const denoiser_info *i = denoiser_get_info(b->m->d);
-    k_open o = {i->device, strcmp(i->precision, "bf16") ? K_PRECISION_F32 : K_PRECISION_BF16};
+    k_open o = {.device = i->device,
+                .precision = strcmp(i->precision, "bf16") ? K_PRECISION_F32 : K_PRECISION_BF16};
     if (i->max_len < 4)
         return err_set(e, ERR_UNSUPPORTED, "a context of %d tokens is too short to measure", i->max_len);
     choose_lengths(b);

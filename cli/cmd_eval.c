@@ -321,7 +321,10 @@ static int eval_main(int argc, char **argv) {
     int code = eval_args_parse(&v.a, &cmd_eval, argc, argv);
     if (code >= 0) return code;
     if (ranks_open(&v.ranks, &e)) return cli_report(&e);
-    if (v.ranks) kernels_share_memory(v.ranks->local);
+    if (v.ranks) {
+        kernels_share_memory(v.ranks->local);
+        kernels_set_turn(v.ranks->local_rank);
+    }
     if (!is_first(&v)) v.a.args.quiet = true;
     code = prepare(&v, &e) ? cli_report_input(&e) : run_prepared(&v, &e);
     release(&v);

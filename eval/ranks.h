@@ -14,7 +14,8 @@
 
 typedef struct ranks {
     int rank, size;
-    int local; /* processes on this machine */
+    int local;      /* processes on this machine */
+    int local_rank; /* which of them this is */
     /* 0, or -1 when the library failed. Called by one thread at a time. */
     int (*send)(int to, const char *bytes, size_t n);
     /* Is there a message from anyone (to < 0) or from `from`? Its sender and size. */

@@ -337,6 +337,7 @@ typedef enum k_precision { K_PRECISION_AUTO, K_PRECISION_F32, K_PRECISION_BF16 }
 typedef struct k_open {
     const char *device;    /* "cpu", "cuda", "cuda:N"; NULL: cpu */
     k_precision precision; /* BF16: of activations on a GPU, of products on the CPU; AUTO: float32 */
+    int turn;              /* which GPU "cuda" is; set by kernels_open (kernels_set_turn) */
 } k_open;
 
 /* 0, or *out NULL and *f says what is missing. Devices other than the CPU live in a module
@@ -365,6 +366,10 @@ void kernels_limit_vectors(int bits);
 /* So many processes on this machine hold weights of their own: each keeps to its share of memory for copies
  * of them (load). 1 unless said. */
 void kernels_share_memory(int processes);
+
+/* "cuda" is the GPU of this number, or where there are fewer, of the rest of a division by how many there
+ * are; 0 unless said. So processes on one machine spread over its GPUs. */
+void kernels_set_turn(int turn);
 
 /* Number of threads that CPU kernels use; n <= 0 restores the default (all cores). */
 void kernels_set_threads(int n);

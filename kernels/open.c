@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,12 @@ static int open_cuda(kernels **out, const k_open *o, k_fault *f) {
     return open(out, o, f);
 }
 
+static atomic_int own_turn;
+
+void kernels_set_turn(int turn) {
+    atomic_store(&own_turn, turn > 0 ? turn : 0);
+}
+
 static bool is_cuda(const char *name) {
     if (strcmp(name, "cuda") == 0) return true;
     if (strncmp(name, "cuda:", 5) != 0) return false;
@@ -93,7 +100,7 @@ int kernels_open(kernels **out, const k_open *o, k_fault *f) {
     const char *name = o->device ? o->device : "cpu";
     *out = NULL;
     *f = (k_fault){0};
-    if (is_cuda(name)) return open_cuda(out, o, f);
+    if (is_cuda(name)) return open_cuda(out, &(k_open){name, o->precision, atomic_load(&own_turn)}, f);
     if (strcmp(name, "cpu") != 0) {
         char text[128];
         snprintf(text, sizeof text, "%.60s: unknown device; use cpu, cuda or cuda:N", name);

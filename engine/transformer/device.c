@@ -42,7 +42,8 @@ static int check_fit(const transformer *t, const denoiser_opts *o, err *e) {
 
 static int try_device(transformer *t, const char *name, k_precision precision, const denoiser_opts *o,
                       k_fault *f, err *e) {
-    if (kernels_open(&t->base.k, &(k_open){name, precision}, f)) return device_error(f, e);
+    if (kernels_open(&t->base.k, &(k_open){.device = name, .precision = precision}, f))
+        return device_error(f, e);
     k_memory m;
     t->base.k->memory(t->base.k, &m);
     t->gu_limit = t->base.k->host ? CPU_GU_BYTES : m.total_bytes / DEVICE_GU_SHARE;

@@ -37,6 +37,11 @@ static void mpi_abort(int code) {
     MPI_Abort(MPI_COMM_WORLD, code);
 }
 
+static int number_in(const char *variable, int otherwise) {
+    const char *text = getenv(variable);
+    return text ? (int)strtol(text, NULL, 10) : otherwise;
+}
+
 __attribute__((visibility("default"))) ranks_open_fn tabes_ranks_open;
 const ranks *tabes_ranks_open(void) {
     static ranks r;
@@ -50,7 +55,7 @@ const ranks *tabes_ranks_open(void) {
         .send = mpi_send, .probe = mpi_probe, .receive = mpi_receive, .close = mpi_close, .abort = mpi_abort};
     MPI_Comm_rank(MPI_COMM_WORLD, &r.rank);
     MPI_Comm_size(MPI_COMM_WORLD, &r.size);
-    const char *local = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
-    r.local = local ? (int)strtol(local, NULL, 10) : 1;
+    r.local = number_in("OMPI_COMM_WORLD_LOCAL_SIZE", 1);
+    r.local_rank = number_in("OMPI_COMM_WORLD_LOCAL_RANK", 0);
     return &r;
 }

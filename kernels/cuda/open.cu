@@ -23,10 +23,11 @@ __attribute__((format(printf, 3, 4))) static int refuse(k_fault *f, k_fault_kind
     return -1;
 }
 
-// The N of "cuda:N", 0 for "cuda", -1 for anything else.
-static int ordinal_of(const char *device) {
+// The N of "cuda:N", the turn for "cuda", -1 for anything else.
+static int ordinal_of(const k_open *o) {
+    const char *device = o->device;
     if (!device || strncmp(device, "cuda", 4) != 0) return -1;
-    if (device[4] == '\0') return 0;
+    if (device[4] == '\0') return o->turn;
     if (device[4] != ':' || device[5] < '0' || device[5] > '9' || strlen(device) > 8) return -1;
     char *end;
     long n = strtol(device + 5, &end, 10);
@@ -80,12 +81,13 @@ static int check_code(int ordinal, k_fault *f) {
 extern "C" __attribute__((visibility("default"))) int kernels_module_open(kernels **out, const k_open *o,
                                                                           k_fault *f) {
     *out = nullptr;
-    int ordinal = ordinal_of(o->device), count = 0;
+    int ordinal = ordinal_of(o), count = 0;
     if (ordinal < 0) {
         return refuse(f, K_NO_DEVICE, "%.80s: no such device; try cuda or cuda:0",
                       o->device ? o->device : "cpu");
     }
     if (count_devices(&count, f)) return -1;
+    if (o->device[4] == '\0') ordinal %= count;
     if (ordinal >= count) {
         return refuse(f, K_NO_DEVICE, "cuda:%d: no such device; this machine has %d", ordinal, count);
     }

@@ -115,6 +115,23 @@ def evaluation(c, folder, is_emulated):
             f"eval with room for two: {code} {lines} {got}")
 
 
+def processes(c, folder):
+    """Under mpirun plain "cuda" is another GPU for each process: the second one loses its own."""
+    if not os.environ.get("MPIEXEC"):
+        return
+    puzzles = f"{folder}/many.csv"
+    with open(puzzles, "w") as f:
+        f.write("Puzzle,Solution\n" + "3102200002100320,3142243142131324\n" * 20)
+    env = dict(ENV, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", TABES_EMULATOR_DEVICES="2")
+    part = [TABES, "eval", "-q", "-m", "sudoku", "--task", "sudoku", "--data", puzzles, "--policies", "confidence",
+            "--jobs", "1", "--device", "cuda"]
+    command = [os.environ["MPIEXEC"], "--oversubscribe", "-n", "1", *part, ":", "-n", "1", "env",
+               "TABES_EMULATOR_FAIL_AFTER=150", *part]
+    p = subprocess.run(command, capture_output=True, text=True, timeout=200, env=env)
+    c.check(p.returncode and "rank 1: " in p.stderr and "cuda:1: the device was lost" in p.stderr,
+            f"mpirun: {p.returncode} {p.stderr}")
+
+
 def large_model(folder):
     """A checkpoint of 77 MB in bfloat16, nearly all of it holes, so that "auto" looks for a GPU."""
     vocabulary, at = 300_000, 0
@@ -202,6 +219,7 @@ def main():
         if is_emulated:
             automatic(c, folder)
             trouble(c, folder)
+            processes(c, folder)
     c.finish()
 
 

@@ -20,7 +20,7 @@ void emulator_set_seed(uint64_t seed);
 void emulator_set_memory(size_t bytes);
 /* The n-th launch from now (kernels and products alike, 1 is the next) loses the device; 0: none. */
 void emulator_set_fail_after(int64_t n);
-/* Number of devices that the runtime reports, 0 or 1. */
+/* Number of devices that the runtime reports; all are the same one. */
 void emulator_set_devices(int n);
 /* True: a stream's work runs when it is waited for, or a seeded moment before; false: at once. */
 void emulator_set_async(int async);

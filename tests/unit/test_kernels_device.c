@@ -7,14 +7,20 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Makes an emulated device refuse `what` (emulator_set_refuse), where this is one. */
-static bool emulator_refuses(const char *what) {
+/* One of the emulator's functions, NULL where the device is none of its. */
+static uintptr_t emulator_function(const char *name) {
     const char *file = getenv("TABES_CUDA_MODULE");
     void *module = K->host || !file ? NULL : dlopen(file, RTLD_NOW | RTLD_NOLOAD);
-    void *found = module ? dlsym(module, "emulator_set_refuse") : NULL;
-    if (found) ((void (*)(const char *))(uintptr_t)found)(what);
+    void *found = module ? dlsym(module, name) : NULL;
     if (module) dlclose(module);
-    return found;
+    return (uintptr_t)found;
+}
+
+/* Makes an emulated device refuse `what` (emulator.h), where this is one. */
+static bool emulator_refuses(const char *what) {
+    uintptr_t set_refuse = emulator_function("emulator_set_refuse");
+    if (set_refuse) ((void (*)(const char *))set_refuse)(what);
+    return set_refuse;
 }
 
 /* ---- memory ---- */
@@ -101,7 +107,7 @@ static void test_itself(void **state) {
 static bool refuses(const char *name, k_precision precision, const char *says) {
     kernels *k = K;
     k_fault f = {0};
-    int rc = kernels_open(&k, &(k_open){name, precision}, &f);
+    int rc = kernels_open(&k, &(k_open){.device = name, .precision = precision}, &f);
     bool right = rc && !k && (f.kind == K_NO_DEVICE || f.kind == K_UNUSABLE) && strstr(f.text, says) &&
                  !strchr(f.text, '\n');
     if (!right) print_error("%s: \"%s\"\n", name, f.text);
@@ -113,12 +119,35 @@ static void test_names(void **state) {
     kernels *k = NULL;
     k_fault f;
     CHECK(!kernels_open(&k, &(k_open){0}, &f) && k == kernels_cpu() && k->host);
-    CHECK(!kernels_open(&k, &(k_open){"cpu", K_PRECISION_F32}, &f) && k == kernels_cpu());
-    CHECK(!kernels_open(&k, &(k_open){"cpu", K_PRECISION_BF16}, &f) && k == kernels_cpu_bf16() && k->host);
+    CHECK(!kernels_open(&k, &(k_open){.device = "cpu", .precision = K_PRECISION_F32}, &f) &&
+          k == kernels_cpu());
+    CHECK(!kernels_open(&k, &(k_open){.device = "cpu", .precision = K_PRECISION_BF16}, &f) &&
+          k == kernels_cpu_bf16() && k->host);
     CHECK(k->act_bytes == 4 && k->product_bytes == 2 && kernels_cpu()->product_bytes == 4);
     static const char *const unknown[] = {
         "gpu7", "", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:12345", "cuda0"};
     for (int i = 0; i < 8; i++) CHECK(refuses(unknown[i], K_PRECISION_AUTO, "use cpu, cuda or cuda:N"));
+}
+
+static bool turn_opens(int turn, const char *name) {
+    kernels *k;
+    k_fault f;
+    kernels_set_turn(turn);
+    bool right = !kernels_open(&k, &(k_open){.device = "cuda"}, &f) && !strcmp(k->name, name);
+    if (k) k->close(k);
+    kernels_set_turn(0);
+    return right;
+}
+
+/* "cuda" goes round the GPUs; a number is that GPU. */
+static void test_turns(void **state) {
+    (void)state;
+    uintptr_t set_devices = emulator_function("emulator_set_devices");
+    if (!set_devices) return;
+    ((void (*)(int))set_devices)(3);
+    CHECK(turn_opens(0, "cuda:0") && turn_opens(2, "cuda:2") && turn_opens(4, "cuda:1"));
+    ((void (*)(int))set_devices)(1);
+    CHECK(turn_opens(3, "cuda:0"));
 }
 
 /* The module that TABES_CUDA_MODULE names, and no other. */
@@ -481,12 +510,19 @@ int main(int argc, char **argv) {
     int rc = open_device(argc, argv);
     if (rc) return rc;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_itself),      cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_fault),       cmocka_unit_test(test_names),
-        cmocka_unit_test(test_load_floats), cmocka_unit_test(test_no_module),
-        cmocka_unit_test(test_graphs),      cmocka_unit_test(test_no_graphs),
-        cmocka_unit_test(test_no_handle),   cmocka_unit_test(test_close_beside_recording),
-        cmocka_unit_test(test_fork),        cmocka_unit_test(test_against_cpu),
+        cmocka_unit_test(test_itself),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_fault),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_load_floats),
+        cmocka_unit_test(test_no_module),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_graphs),
+        cmocka_unit_test(test_no_graphs),
+        cmocka_unit_test(test_no_handle),
+        cmocka_unit_test(test_close_beside_recording),
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_against_cpu),
     };
     return close_device("device", cmocka_run_group_tests(tests, NULL, NULL));
 }
