@@ -27,6 +27,7 @@ void dots_put(cells *g, rect r, int x, int y, dot d) {
 }
 
 int dots_place(double v, double low, double high, int n) {
-    double at = high > low ? (v - low) / (high - low) * (n - 1) + 0.5 : n / 2;
+    if (!(high > low)) return n / 2;
+    double at = (v - low) / (high - low) * (n - 1) + 0.5;
     return at > 0 ? at < n ? (int)at : n - 1 : 0;
 }
