@@ -1,11 +1,11 @@
 /* main.c - picks the command. Without one, or when the first argument is an option, it is `open`. */
 #include <fcntl.h>
-#include <locale.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/args.h"
+#include "tui/text.h"
 
 const command *const cli_commands[] = {&cmd_open,   &cmd_run,      &cmd_score,  &cmd_eval,     &cmd_bench,
                                        &cmd_replay, &cmd_verify,   &cmd_export, &cmd_tokenize, &cmd_info,
@@ -96,7 +96,7 @@ static void fill_standard_streams(void) {
 int main(int argc, char **argv) {
     fill_standard_streams();
     let_idle_threads_sleep(argv);
-    setlocale(LC_CTYPE, "");  /* wide characters for the screen; numbers stay in C notation */
+    text_use_locale();        /* wide characters for the screen; numbers stay in C notation */
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, which is reported */
     signal(SIGPIPE, SIG_DFL); /* a closed pipe ends the program quietly, whatever the parent ignored */
     if (argc < 2) return run_command(&cmd_open, argc, argv);

@@ -2,8 +2,6 @@
 #define _XOPEN_SOURCE_EXTENDED 1
 #include "tui/term.h"
 
-#include <langinfo.h>
-#include <locale.h>
 #include <ncurses.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +15,7 @@
 #include "engine/base/mem.h"
 #include "tui/keys.h"
 #include "tui/restore.h"
+#include "tui/text.h"
 
 bool terminfo_known(const char *name); /* terminfo.c */
 extern const char terminfo_direct[];   /* made from direct.ti */
@@ -150,7 +149,7 @@ static void set_mouse(bool on) {
 }
 
 int term_open(const tui_opts *o, palette *pal, err *e) {
-    setlocale(LC_CTYPE, "");
+    text_use_locale();
     restore_prepare();
     catch_winch();
     term.screen = open_screen();
@@ -173,7 +172,7 @@ int term_open(const tui_opts *o, palette *pal, err *e) {
     set_mouse(!o->no_mouse);
     term.mode = detect_colors(o->color);
     term.plain = (style){-1, -1, 0};
-    *pal = (palette){.mode = term.mode, .ascii = o->ascii || strcmp(nl_langinfo(CODESET), "UTF-8")};
+    *pal = (palette){.mode = term.mode, .ascii = o->ascii || text_only_ascii()};
     return 0;
 }
 

@@ -2,6 +2,9 @@
 #define _XOPEN_SOURCE_EXTENDED 1
 #include "tui/text.h"
 
+#include <langinfo.h>
+#include <locale.h>
+#include <string.h>
 #include <wchar.h>
 
 enum { NEWLINE_MARK = 0x21B5, TAB_MARK = 0x2192 };
@@ -11,6 +14,18 @@ static bool is_unsafe(uint32_t cp) {
     return utf8_steers(cp) || cp == 0xAD || cp == 0x180E || (cp >= 0x200B && cp <= 0x200F) ||
            (cp >= 0x2060 && cp <= 0x206F) || cp == 0xFEFF || (cp >= 0xE0000 && cp <= 0xE0FFF) ||
            (cp >= 0xFE00 && cp <= 0xFE0F);
+}
+
+static bool only_ascii;
+
+void text_use_locale(void) {
+    setlocale(LC_CTYPE, "");
+    only_ascii = strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+    if (only_ascii) setlocale(LC_CTYPE, "C.UTF-8");
+}
+
+bool text_only_ascii(void) {
+    return only_ascii;
 }
 
 int text_width(uint32_t cp) {

@@ -23,8 +23,13 @@ typedef struct glyph {
     int width;                 /* 1 or 2 columns */
 } glyph;
 
+/* Takes the environment's locale for characters. One that is no UTF-8 knows no widths but those of its own,
+ * so the tables of C.UTF-8 stand in for it, and the screen is to be ASCII. */
+void text_use_locale(void);
+bool text_only_ascii(void);
+
 /* Columns of a code point on screen: 1, 2, 0 for a combining mark, -1 when it may not be shown. Fixed tables
- * of the C library's locale are used, so call setlocale first. */
+ * of the C library's locale are used, so call text_use_locale (or setlocale) first. */
 int text_width(uint32_t cp);
 
 /* Takes one character off the text: appends glyphs to out (room for TEXT_MAX_GLYPHS) and returns how many;

@@ -6,6 +6,7 @@
 #include "tui/lessons/sets.h"
 #include "tui/screen.h"
 #include "tui/start.h"
+#include "tui/text.h"
 
 /* Until the worker has answered, nothing plays and what is shown has been looked at. */
 static void settle(app *a) {
@@ -65,9 +66,9 @@ int tui_dump(const tui_opts *o, int cols, int rows, strbuf *out, bool *still_com
     app a;
     cells g = {0};
     int rc = open_unseen(&a, o, e);
-    a.pal.ascii = o->ascii;
+    a.pal.ascii = o->ascii || text_only_ascii();
     if (!rc) rc = start_config(&a, o, e);
-    if (!rc) rc = cells_init(&g, cols, rows, o->ascii, e);
+    if (!rc) rc = cells_init(&g, cols, rows, a.pal.ascii, e);
     if (!rc) rc = run_all(&a, &g, e);
     if (!rc && o->lesson) rc = lesson_begin(&a, o->lesson, e);
     if (!rc) rc = run_all(&a, &g, e);

@@ -211,6 +211,14 @@ def help_texts(c):
     c.check(tabes("help", "run")[1] == tabes("run", "--help")[1], "help run")
 
 
+def locales(c):
+    """A terminal without UTF-8 gets ASCII, as with --ascii."""
+    screens = [tabes("replay", "examples/trajectories/sudoku-boe.jsonl", *ascii, "--no-config", "--dump-screen", "120x40",
+                     env=dict(ENV, LC_ALL=locale)) for locale, ascii in (("C", ()), ("C", ("--ascii",)), ("C.UTF-8", ("--ascii",)))]
+    c.check(all(code == 0 and out == screens[2][1] and out.isascii() and "<U+" not in out for code, out, _ in screens),
+            "the C locale's screen is that of --ascii")
+
+
 def policy_table(c):
     code, out, message = tabes("policies", "--json")
     table = json.loads(out)
@@ -241,6 +249,7 @@ def main():
         bad_texts(c, folder)
         bad_models(c, folder)
     help_texts(c)
+    locales(c)
     policy_table(c)
     c.finish()
 
