@@ -100,6 +100,16 @@ static void cut(reader *r, const char *how) {
              n == 1 ? " is" : "s are");
 }
 
+static void read_first(reader *r, const char *type) {
+    const json_value *at = json_find(r->root, "type");
+    if (!strcmp(type, "header"))
+        read_header(r);
+    else if (!strcmp(type, "tree"))
+        reader_fail_at(r, at, "a file of branches: `tabes replay` and `tabes open --tree` open it");
+    else
+        reader_fail_at(r, at, "the first line is not a header");
+}
+
 /* The first line. Cut inside it there is nothing to keep. */
 static void first_line(reader *r) {
     size_t column = 1;
@@ -118,10 +128,8 @@ static void first_line(reader *r) {
     } else if (!r->root) {
         r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: %s; not a trajectory file", r->path, r->line_no,
                         column, why);
-    } else if (strcmp(reader_get_text(r, r->root, "type", 32), "header") != 0) {
-        reader_fail_at(r, json_find(r->root, "type"), "the first line is not a header");
     } else {
-        read_header(r);
+        read_first(r, reader_get_text(r, r->root, "type", 32));
     }
 }
 

@@ -105,6 +105,14 @@ static tree_file *file_of(reader *r) {
     return ((tree_reader *)(void *)r)->f;
 }
 
+static void check_type(reader *r, const char *type, const char *expected) {
+    if (!strcmp(type, expected)) return;
+    if (r->line_no == 1 && !strcmp(type, "header"))
+        reader_fail_at(r, NULL, "a recording, not a file of branches: `tabes replay` opens it");
+    else
+        reader_fail_at(r, json_find(r->root, "type"), "expected a line of type \"%s\"", expected);
+}
+
 /* The next line as an object of that type; false after a fault. */
 static bool read_line(reader *r, const char *type) {
     size_t column = 1;
@@ -116,8 +124,8 @@ static bool read_line(reader *r, const char *type) {
     r->root = json_parse_line(&r->tree, r->line.data, r->line.len, &column, &why);
     if (!r->root) {
         r->rc = err_set(r->e, ERR_BAD_FORMAT, "%s:%zu:%zu: %s", r->path, r->line_no, column, why);
-    } else if (strcmp(reader_get_text(r, r->root, "type", 32), type) != 0) {
-        reader_fail_at(r, json_find(r->root, "type"), "expected a line of type \"%s\"", type);
+    } else {
+        check_type(r, reader_get_text(r, r->root, "type", 32), type);
     }
     return !r->rc;
 }
