@@ -1,5 +1,6 @@
 /* cmd_export.c - `tabes export FILE [FILE] --to FORMAT`: a recording for other programs and for readers. */
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/args.h"
@@ -31,6 +32,19 @@ static const char usage[] =
     "  -o, --output OUT        write to a file (default: standard output)\n"
     "  -q, --quiet             no notes on standard error\n"
     "      --help              print this and exit\n";
+
+/* A name that cannot be meant: a folder, and one of the recordings. */
+static int check_output(const char *path, const cli_args *a, err *e) {
+    struct stat out, in;
+    if (!path || stat(path, &out)) return 0;
+    if (S_ISDIR(out.st_mode)) return err_set(e, ERR_BAD_ARGUMENT, "--output: %s is a folder", path);
+    for (int i = 0; i < a->n_operands; i++) {
+        if (!stat(a->operands[i], &in) && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return err_set(e, ERR_BAD_ARGUMENT, "--output: %s is the recording itself; name another file",
+                           path);
+    }
+    return 0;
+}
 
 static int run_export(int argc, char **argv);
 
@@ -166,7 +180,8 @@ static int run_export(int argc, char **argv) {
     if (rc >= 0) return rc;
     rc = read_options(&q, a.n_operands);
     if (rc >= 0) return rc;
-    rc = load(&a, files, &e) ? cli_report_input(&e) : export_to(&q, files, a.n_operands);
+    bool bad = check_output(q.path, &a, &e) || load(&a, files, &e);
+    rc = bad ? cli_report_input(&e) : export_to(&q, files, a.n_operands);
     for (int i = 0; i < MAX_RUNS; i++) replay_close(files[i]);
     return rc;
 }

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """`tabes export` to html, svg and md, read by the parsers that their readers use; hostile tokens; options."""
+import filecmp
 import html.parser
 import json
 import math
 import os
 import re
+import shutil
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
@@ -36,6 +38,7 @@ def usage(c, files, folder):
             ([a, "--to", "svg", "--at", "-1"], "--at"), ([a, "--to", "svg", "--at", "x"], "--at"),
             ([a, "--to", "svg", "--at", ""], "--at"), ([a, "--to", "svg", "--at", "99999999999999"], "--at"),
             ([a, "--to", "svg", "--color", "red"], "plain, entropy, confidence, tis or order"),
+            ([a, "--to", "md", "-o", folder], "is a folder"),
             ([a, "--to", "csv", "--at", "3"], "--at is not used by csv"), ([a, "--to", "md", "--color", "tis"], "--color is not used by md"),
             ([a, f"{folder}/none.jsonl", "--to", "html"], "none.jsonl"), ([a, "README.md", "--to", "html"], "README.md:1:1")):
         code, out, message = tabes("export", *args)
@@ -47,6 +50,10 @@ def usage(c, files, folder):
     c.check(tabes("export", a, "--to", "svg", "-o", f"{folder}/x.svg")[:2] == (0, ""), "-o prints nothing")
     with open(f"{folder}/x.svg", encoding="utf-8") as f:
         c.check(f.read() == out, "-o writes what is printed otherwise")
+    shutil.copy(a, f"{folder}/own.jsonl")
+    code, _, message = tabes("export", f"{folder}/own.jsonl", "--to", "csv", "-o", f"{folder}/./own.jsonl")
+    c.check(code == 2 and "is the recording itself" in message and filecmp.cmp(a, f"{folder}/own.jsonl", False),
+            f"-o of the recording itself: {code}: {message!r}")
     with open(a, "rb") as f:
         code, piped, _ = tabes("export", "-", "--to", "svg", stdin=f.read())
     c.check(code == 0 and piped == out, "standard input")
