@@ -4,6 +4,8 @@
 
 #include <locale.h>
 
+#include "comma_locale.h"
+
 static trajectory run, empty;
 static const trajectory *one[] = {&run}, *none[] = {&empty}, *both[] = {&run, &empty};
 
@@ -79,21 +81,20 @@ static void test_empty(void **state) {
 
 static void test_decimal_comma(void **state) {
     (void)state;
-    strbuf plain, comma;
-    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8")) {
-        print_message("skipped: no locale with a decimal comma\n");
-        return;
-    }
+    strbuf plain, with_comma;
+    locale_t comma = comma_locale();
+    if (!comma) skip();
     for (const export_format *f = export_formats; f->name; f++) {
-        must_export(&comma, f->name, one, 1, at(1, EXPORT_TIS));
-        setlocale(LC_NUMERIC, "C");
         must_export(&plain, f->name, one, 1, at(1, EXPORT_TIS));
-        CHECK(plain.len == comma.len && !memcmp(plain.data, comma.data, plain.len));
-        setlocale(LC_NUMERIC, "de_DE.UTF-8");
+        uselocale(comma);
+        CHECK(*localeconv()->decimal_point == ',');
+        must_export(&with_comma, f->name, one, 1, at(1, EXPORT_TIS));
+        uselocale(LC_GLOBAL_LOCALE);
+        CHECK(plain.len == with_comma.len && !memcmp(plain.data, with_comma.data, plain.len));
         strbuf_release(&plain);
-        strbuf_release(&comma);
+        strbuf_release(&with_comma);
     }
-    setlocale(LC_NUMERIC, "C");
+    freelocale(comma);
 }
 
 /* ---- SVG ---- */
