@@ -322,10 +322,10 @@ static int report_stop(const run *r, err *e) {
 
 /* Everything up to the first step is input: a failure there leaves nothing behind. */
 static int run_opened(run *r, err *e) {
-    cli_catch_signals();
     int rc = open_session(r, e);
     if (!rc) rc = open_trajectory(r, e);
     if (rc) return cli_report_input(e);
+    cli_catch_signals(); /* not before: a prompt from a pipe may be waited for, and a signal ends that */
     r->started = clock_now();
     rc = first_step(r, e);
     if (rc == ERR_NO_DEVICE) return cli_report(e); /* lost: it was there when the model was opened */

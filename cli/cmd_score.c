@@ -329,6 +329,7 @@ static int check_usage(const scores *s) {
 static int score(scores *s) {
     err e = {0};
     if (read_tokens(s, &e)) return cli_report_input(&e);
+    cli_catch_signals(); /* as in cmd_run.c */
     int rc = compute(s, &e);
     if (!rc && s->args.json) rc = scores_print_json(s, &e);
     if (!rc && !s->args.json) scores_print_table(s);
@@ -356,7 +357,6 @@ static int score_main(int argc, char **argv) {
         return cli_report(&e);
     s.samples = (int)samples;
     if (cli_open_model(&s.args, &s.m, &e)) return cli_report_input(&e);
-    cli_catch_signals();
     code = score(&s);
     if (s.memory.data) s.memory.forget(s.memory.data);
     pass_free(s.p);

@@ -7,12 +7,29 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from support import ENV, TABES, Checks
 
 BLANK = "\n".join(["." * 9] * 9)
+
+
+def waits_for_pipe(c):
+    """Nothing is computed yet, and nobody writes: the signal ends it as it ends any program."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkfifo(f"{folder}/prompt")
+        for command in ("run", "score"):
+            p = subprocess.Popen([TABES, command, "-m", "sudoku", "--prompt-file", f"{folder}/prompt"],
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENV)
+            time.sleep(1)
+            p.terminate()
+            try:
+                p.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                p.kill()
+            c.check(p.returncode == -signal.SIGTERM, f"{command} at a pipe: exit {p.returncode}")
 
 
 def main():
@@ -26,6 +43,7 @@ def main():
         out, message = p.communicate(timeout=60)
         c.check(p.returncode == 130, f"{sig.name}: exit {p.returncode}, {message!r}")
         c.check(out == b"" and message.count(b"\n") == 1 and b"interrupted" in message, f"{sig.name}: {message!r}")
+    waits_for_pipe(c)
     c.finish()
 
 
