@@ -325,6 +325,13 @@ static int check_usage(const scores *s) {
     return -1;
 }
 
+static void note_unprinted(const scores *s) {
+    if (s->args.json || s->args.quiet) return;
+    if (s->logits) cli_note("--logits is printed with --json only");
+    if (s->influence) cli_note("--influence is printed with --json only");
+    if (s->attention_text) cli_note("--attention is printed with --json only");
+}
+
 /* The state is input, what follows is computed from it. */
 static int score(scores *s) {
     err e = {0};
@@ -333,6 +340,7 @@ static int score(scores *s) {
     int rc = compute(s, &e);
     if (!rc && s->args.json) rc = scores_print_json(s, &e);
     if (!rc && !s->args.json) scores_print_table(s);
+    if (!rc) note_unprinted(s);
     return rc ? cli_report(&e) : EXIT_OK;
 }
 

@@ -211,6 +211,14 @@ def help_texts(c):
     c.check(tabes("help", "run")[1] == tabes("run", "--help")[1], "help run")
 
 
+def unprinted(c):
+    """What only JSON has is computed, and said to be missing from the table."""
+    for option in (["--attention", "2"], ["--logits"], ["--influence"]):
+        code, _, message = tabes(*SCORE, *option)
+        c.check(code == 0 and message == f"tabes: {option[0]} is printed with --json only\n", f"{option}: {code}: {message!r}")
+        c.check(tabes(*SCORE, *option, "--json")[2] == "", f"{option}: nothing is said with --json")
+
+
 def locales(c):
     """A terminal without UTF-8 gets ASCII, as with --ascii."""
     screens = [tabes("replay", "examples/trajectories/sudoku-boe.jsonl", *ascii, "--no-config", "--dump-screen", "120x40",
@@ -249,6 +257,7 @@ def main():
         bad_texts(c, folder)
         bad_models(c, folder)
     help_texts(c)
+    unprinted(c)
     locales(c)
     policy_table(c)
     c.finish()
