@@ -215,6 +215,7 @@ unsigned app_divergence_prev(app *a, int count);
 unsigned app_margin(app *a, int count); /* to the least sure position */
 unsigned app_lock(app *a, int count);
 unsigned app_go(app *a, int pane, int state); /* and the other panes, when locked */
+void app_say_stuck(app *a, const pane *p);
 
 /* The first state at which some pane is not as pane A, of the states that both have; -1: none. *which: the
  * pane, *pos: the first position; either may be NULL. */

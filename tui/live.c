@@ -54,7 +54,8 @@ static void on_proposed(app *a, pane *p, worker_event *ev) {
         p->want = 0;
         p->run = false;
         p->stuck = !p->own.complete;
-        if (p->stuck) app_say(a, "pane %c: every masked position is pinned", 'A' + (int)(p - a->panes));
+        /* Not over what was said of the key that led here, as undo, nor of a state before the end. */
+        if (p->stuck && p->state == p->own.n_records && !a->message[0]) app_say_stuck(a, p);
     } else if (p->want > 0 || p->run) {
         bool looking = p->state == p->own.n_records;
         int shown = p->state;

@@ -44,6 +44,19 @@ static void stop_playing(app *a) {
     for (int i = 0; i < a->n_panes; i++) a->panes[i].want = 0;
 }
 
+void app_say_stuck(app *a, const pane *p) {
+    app_say(a, "pane %c: every masked position is pinned", 'A' + (int)(p - a->panes));
+}
+
+static void say_end(app *a) {
+    const pane *p = &a->panes[a->focus];
+    if (p->live && p->stuck) {
+        app_say_stuck(a, p);
+    } else {
+        app_say(a, "the last state: nothing is left to %s", a->model ? "unmask" : "replay");
+    }
+}
+
 unsigned app_step(app *a, int count) {
     a->playing = false;
     bool moved = false;
@@ -57,7 +70,7 @@ unsigned app_step(app *a, int count) {
         moved = true;
     }
     worker_go(a->worker);
-    if (!moved) app_say(a, "the last state: nothing is left to %s", a->model ? "unmask" : "replay");
+    if (!moved) say_end(a);
     return APP_REDRAW;
 }
 

@@ -299,7 +299,7 @@ static void test_all_pinned(void **state) {
     CHECK(b.p->stuck);
     int n = b.p->own.n_records;
     type(&b.a, "s");
-    CHECK(b.p->own.n_records == n);
+    CHECK(b.p->own.n_records == n && strstr(b.a.message, "every masked position is pinned"));
     b.a.cursor = 2;
     type(&b.a, "ps");
     CHECK(!b.p->stuck || b.p->own.n_records == n + 2);
@@ -307,10 +307,30 @@ static void test_all_pinned(void **state) {
     close_bench(&b);
 }
 
+/* The way back to a decode that ended so is told, wherever its end lies. */
+static void test_back_to_pinned(void **state) {
+    (void)state;
+    bench b;
+    open_bench(&b);
+    type(&b.a, "pc");
+    CHECK(b.p->stuck && strstr(b.a.message, "pane A: every masked position is pinned"));
+    type(&b.a, "Xu");
+    CHECK(b.p->stuck && strstr(b.a.message, "undone"));
+    type(&b.a, "3GXu");
+    CHECK(b.p->stuck && strstr(b.a.message, "undone: state 3"));
+    type(&b.a, "u");
+    keys_press(&b.a, KEY_CTRL('r'));
+    b.a.message[0] = '\0'; /* as by a key before the answer is there */
+    settle(&b.a);
+    CHECK(b.p->stuck && b.p->state == 3 && !b.a.message[0]);
+    close_bench(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),   cmocka_unit_test(test_goes_on),    cmocka_unit_test(test_branches),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_all_pinned),
+        cmocka_unit_test(test_exact),      cmocka_unit_test(test_goes_on),
+        cmocka_unit_test(test_branches),   cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_all_pinned), cmocka_unit_test(test_back_to_pinned),
     };
     return finish("edit", cmocka_run_group_tests(tests, NULL, NULL));
 }
