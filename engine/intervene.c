@@ -57,6 +57,25 @@ bool setting_has_ban(const step_setting *s, step_ban b) {
     return ban_index(s, b) >= 0;
 }
 
+static bool bans_token(const step_setting *s, int pos, int32_t token) {
+    return setting_has_ban(s, (step_ban){pos, token}) || setting_has_ban(s, (step_ban){-1, token});
+}
+
+token_prob setting_proposes(const step_setting *s, const step_record *r, int pos) {
+    int k = record_masked_index(r, pos);
+    for (int i = 0; k >= 0 && i < r->n_writes; i++) {
+        if (r->writes[i].pos == pos) return (token_prob){r->writes[i].token, r->writes[i].p};
+    }
+    if (k < 0 || !r->argmax) return (token_prob){-1, 0};
+    if (!bans_token(s, pos, r->argmax[k]))
+        return (token_prob){r->argmax[k], r->confidence ? r->confidence[k] : 0};
+    for (int t = 0; r->top && t < r->top_k; t++) {
+        token_prob x = r->top[(size_t)k * (size_t)r->top_k + (size_t)t];
+        if (x.id >= 0 && !bans_token(s, pos, x.id)) return x;
+    }
+    return (token_prob){-1, 0};
+}
+
 int setting_toggle_ban(step_setting *s, step_ban b, arena *mem, err *e) {
     int at = ban_index(s, b), n = 0;
     step_ban *bans = arena_new(mem, (size_t)s->n_bans + 1, sizeof *bans);

@@ -34,4 +34,8 @@ int setting_toggle_pin(step_setting *s, int pos, arena *mem, err *e) MUST_CHECK;
 bool setting_has_ban(const step_setting *s, step_ban ban);
 bool setting_has_pin(const step_setting *s, int pos);
 
+/* What record r, made under this setting, would write at a masked position: what it does write, or else the
+ * most probable token that is not banned there. id -1: not known, since those listed are banned. */
+token_prob setting_proposes(const step_setting *s, const step_record *r, int pos);
+
 #endif

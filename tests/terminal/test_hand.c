@@ -71,6 +71,14 @@ static void test_ban_and_pin(void **state) {
     CHECK(terminal_wait(t, "rank 51/51")); /* the proposal without it has come */
     terminal_send(t, "B");
     CHECK(terminal_wait(t, "is allowed again"));
+    /* The candidate stands with the token that is left to it. */
+    terminal_send(t, ":position 11\r");
+    CHECK(terminal_wait(t, "  11  4  "));
+    terminal_send(t, "B");
+    CHECK(terminal_wait(t, "'4' is banned at position 11"));
+    CHECK(terminal_wait(t, "  11  6  "));
+    terminal_send(t, "u:position 4\r");
+    CHECK(terminal_wait(t, "position 4  masked"));
     terminal_send(t, "p");
     CHECK(terminal_wait(t, "position 4 is pinned"));
     CHECK(terminal_wait(t, "# pinned  "));

@@ -3,6 +3,7 @@
 #include "checks.h"
 #include "device.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,6 +116,35 @@ static void test_bans(void **state) {
         close_run(&plain);
         close_run(&r);
     }
+}
+
+/* Confidence scores by what it would write: views name that token, though the record's argmax is banned. */
+static void test_proposes(void **state) {
+    (void)state;
+    run r = open_run("confidence", NULL);
+    const step_record *rec;
+    err e = {0};
+    MUST(session_propose(r.s, &rec, &e), &e);
+    int first = rec->masked[0], second = rec->masked[1], n = 0;
+    int32_t banned = rec->argmax[0], everywhere = rec->argmax[1];
+    record_unref(rec);
+    ban(&r, first, banned);
+    ban(&r, -1, everywhere);
+    MUST(session_propose(r.s, &rec, &e), &e);
+    step_setting s = intervene_current(&r.t, r.t.n_records);
+    for (int i = 0; i < rec->n_cand; i++) {
+        token_prob x = setting_proposes(&s, rec, rec->cand[i]);
+        CHECK(x.id >= 0 && x.id != everywhere && fabs(x.p - rec->score[i]) < 1e-6);
+        n += rec->cand[i] == first || rec->cand[i] == second;
+        CHECK(rec->cand[i] != first || x.id != banned);
+    }
+    CHECK(n == 2 && rec->argmax[0] == banned);
+    for (int i = 0; i < rec->top_k; i++)
+        if (rec->top[i].id != banned && rec->top[i].id != everywhere) ban(&r, first, rec->top[i].id);
+    s = intervene_current(&r.t, r.t.n_records);
+    if (rec->writes[0].pos != first) CHECK(setting_proposes(&s, rec, first).id == -1);
+    record_unref(rec);
+    close_run(&r);
 }
 
 static void test_all_banned(void **state) {
@@ -307,9 +337,9 @@ static void test_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bans),     cmocka_unit_test(test_all_banned), cmocka_unit_test(test_pins),
-        cmocka_unit_test(test_settings), cmocka_unit_test(test_undo),       cmocka_unit_test(test_draws),
-        cmocka_unit_test(test_writes),   cmocka_unit_test(test_file),
+        cmocka_unit_test(test_bans),  cmocka_unit_test(test_proposes), cmocka_unit_test(test_all_banned),
+        cmocka_unit_test(test_pins),  cmocka_unit_test(test_settings), cmocka_unit_test(test_undo),
+        cmocka_unit_test(test_draws), cmocka_unit_test(test_writes),   cmocka_unit_test(test_file),
     };
     return finish("intervene", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/intervene.h"
 
 /* What decides about one position: a value, of which the extreme is taken, or just membership. */
 typedef struct place {
@@ -348,8 +349,9 @@ static void put_positions(const int *pos, int n, strbuf *out) {
 static void put_token(const place *at, strbuf *out) {
     char text[64];
     const trajectory *t = at->p->traj;
-    int k = at->r ? record_masked_index(at->r, at->pos) : -1;
-    int32_t id = k >= 0 && at->r->argmax ? at->r->argmax[k] : at->p->tokens[at->pos];
+    step_setting s = intervene_current(t, at->p->state);
+    token_prob next = at->r ? setting_proposes(&s, at->r, at->pos) : (token_prob){-1, 0};
+    int32_t id = next.id >= 0 ? next.id : at->p->tokens[at->pos];
     strbuf_puts(out, flow_token_text(t->texts, id, t->head.mask_id, text, sizeof text));
 }
 

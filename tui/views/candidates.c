@@ -1,46 +1,52 @@
 /* candidates.c - what the policy ranks at this state, best first; those it writes next are marked. */
 #include <stdlib.h>
 
+#include "engine/intervene.h"
 #include "tui/view.h"
+
+typedef struct candidate {
+    const step_record *r;
+    int c;           /* index into r->cand */
+    token_prob next; /* that would be written there */
+} candidate;
 
 /* Columns from the most to the least important; those that do not fit are left out. */
 typedef struct column {
     const char *title;
     int width;
-    bool (*value)(const step_record *r, int c, double *v);
+    bool (*value)(const candidate *x, double *v);
     bool sign;
     int digits;
 } column;
 
-static bool score_of(const step_record *r, int c, double *v) {
-    *v = r->score ? r->score[c] : 0;
-    return r->score;
+static bool score_of(const candidate *x, double *v) {
+    *v = x->r->score ? x->r->score[x->c] : 0;
+    return x->r->score;
 }
 
-static bool tis_of(const step_record *r, int c, double *v) {
-    return record_tis_at(r, r->cand[c], v);
+static bool tis_of(const candidate *x, double *v) {
+    return record_tis_at(x->r, x->r->cand[x->c], v);
 }
 
-static bool entropy_of(const step_record *r, int c, double *v) {
-    int k = record_masked_index(r, r->cand[c]);
-    *v = k >= 0 && r->entropy ? r->entropy[k] : 0;
-    return k >= 0 && r->entropy;
+static bool entropy_of(const candidate *x, double *v) {
+    int k = record_masked_index(x->r, x->r->cand[x->c]);
+    *v = k >= 0 && x->r->entropy ? x->r->entropy[k] : 0;
+    return k >= 0 && x->r->entropy;
 }
 
-static bool p_of(const step_record *r, int c, double *v) {
-    int k = record_masked_index(r, r->cand[c]);
-    *v = k >= 0 && r->confidence ? r->confidence[k] : 0;
-    return k >= 0 && r->confidence;
+static bool p_of(const candidate *x, double *v) {
+    *v = x->next.p;
+    return x->next.id >= 0;
 }
 
-static bool gate_of(const step_record *r, int c, double *v) {
-    *v = r->gate ? r->gate[c] : 0;
-    return r->gate;
+static bool gate_of(const candidate *x, double *v) {
+    *v = x->r->gate ? x->r->gate[x->c] : 0;
+    return x->r->gate;
 }
 
-static bool penalty_of(const step_record *r, int c, double *v) {
-    *v = r->penalty ? r->penalty[c] : 0;
-    return r->penalty;
+static bool penalty_of(const candidate *x, double *v) {
+    *v = x->r->penalty ? x->r->penalty[x->c] : 0;
+    return x->r->penalty;
 }
 
 static const column columns[] = {
@@ -85,21 +91,21 @@ static void draw_head(const app *a, cells *g, rect r) {
     }
 }
 
-static void draw_row(const app *a, int i, const step_record *r, int c, cells *g, rect area, int y) {
+static void draw_row(const app *a, int i, const candidate *at, cells *g, rect area, int y) {
     const trajectory *t = app_pane(a, i)->traj;
     char text[64];
-    int pos = r->cand[c], k = record_masked_index(r, pos), x = area.x + 3, end = rect_end(area);
-    bool next = writes(r, pos);
+    int pos = at->r->cand[at->c], x = area.x + 3, end = rect_end(area);
+    bool next = writes(at->r, pos);
     style st = look(a, next ? STYLE_STRONG : STYLE_PLAIN);
     if (next) cells_text(g, area.x + 1, y, end, look(a, STYLE_NEXT), "\u25B8");
     cells_printf(g, x, y, end, st, "%*d", POS_WIDTH - 1, pos);
     x += POS_WIDTH + 1;
-    flow_token_text(t->texts, k >= 0 && r->argmax ? r->argmax[k] : -1, t->head.mask_id, text, sizeof text);
+    flow_token_text(t->texts, at->next.id, t->head.mask_id, text, sizeof text);
     cells_text(g, x, y, x + token_width(area) - 1, st, text);
     x += token_width(area);
     for (int n = 0; n < N_COLUMNS && x + columns[n].width <= end; x += columns[n++].width) {
         double v;
-        if (columns[n].value(r, c, &v)) {
+        if (columns[n].value(at, &v)) {
             cells_printf(g, x, y, end, st, columns[n].sign ? "%+*.*f" : "%*.*f", columns[n].width,
                          columns[n].digits, v);
         } else {
@@ -127,8 +133,11 @@ static void draw(const app *a, int i, cells *g, rect r) {
         if (rec->cand[order[n].c] == a->cursor && n >= room) first = n - room + 1;
     }
     draw_head(a, g, r);
-    for (int n = first; n < rec->n_cand && n - first < room; n++)
-        draw_row(a, i, rec, order[n].c, g, r, r.y + 1 + n - first);
+    step_setting s = intervene_current(app_pane(a, i)->traj, app_pane(a, i)->state);
+    for (int n = first; n < rec->n_cand && n - first < room; n++) {
+        candidate at = {rec, order[n].c, setting_proposes(&s, rec, rec->cand[order[n].c])};
+        draw_row(a, i, &at, g, r, r.y + 1 + n - first);
+    }
     free(order);
 }
 
