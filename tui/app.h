@@ -119,7 +119,7 @@ struct app {
     bool warning; /* the message tells of a failure */
     const char *record_prefix;
     char record_stamp[64];
-    bool recorded;
+    bool recorded;               /* R's files hold all that the panes' own decodes have */
     double tis_clip;             /* of the TIS layer, over all panes; 0 when nothing is scored */
     int clip_key[TUI_MAX_PANES]; /* what tis_clip was computed from */
     const void *clip_pending[TUI_MAX_PANES];

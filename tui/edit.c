@@ -69,6 +69,7 @@ static bool send_worker(app *a, pane *p, err *e) {
 /* The pane gets a trajectory (taken over) of a branch of its tree. */
 static bool move_to(app *a, pane *p, trajectory *to, int id, int state, err *e) {
     trajectory_release(&p->own);
+    a->recorded = false;
     p->own = *to;
     p->tree.active = id;
     p->state = state;

@@ -22,6 +22,7 @@ void app_commit(app *a, pane *p) {
         app_complain(a, "%s", e.msg);
         p->run = false;
     } else {
+        a->recorded = false;
         p->state = p->own.n_records;
         begin_work(p);
         worker_commit(a->worker, p->id, r);

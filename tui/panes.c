@@ -76,6 +76,7 @@ int app_add_pane(app *a, const policy *pol, err *e) {
         return e->code;
     }
     panes_changed(a);
+    a->recorded = false;
     if (a->locked && !from->guest) p->want = from->state;
     a->focus = a->n_panes++;
     app_say(a, "pane %c: %s, from state 0%s%s", 'A' + a->focus, pol->name,

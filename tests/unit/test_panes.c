@@ -417,6 +417,26 @@ static void test_unsaved(void **state) {
     close_bench(&b);
 }
 
+/* "recorded" is said of the decodes that R wrote, and of no others. */
+static void test_recorded(void **state) {
+    (void)state;
+    static const char *const others[] = {"restart",     "seed 7", "policy margin", "set budget 2", "undo",
+                                         "branch side", "step",   "policy-next",   "pane-add"};
+    bench b;
+    open_bench(&b, 2, false);
+    good(&b.a, "step");
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        good(&b.a, "record");
+        CHECK(b.a.recorded);
+        good(&b.a, "back");
+        CHECK(b.a.recorded);
+        good(&b.a, "follow");
+        good(&b.a, others[i]);
+        if (!CHECK(!b.a.recorded)) print_error("recorded after %s\n", others[i]);
+    }
+    close_bench(&b);
+}
+
 /* R and :write keep what they write, and nothing else counts as kept: not a pane's own decode while it shows
  * another's, nor the branches beside the one in use. */
 static void test_kept(void **state) {
@@ -493,6 +513,7 @@ int main(void) {
                                        cmocka_unit_test(test_seed),
                                        cmocka_unit_test(test_close_busy),
                                        cmocka_unit_test(test_unsaved),
+                                       cmocka_unit_test(test_recorded),
                                        cmocka_unit_test(test_kept),
                                        cmocka_unit_test(test_tree_kept),
                                        cmocka_unit_test(test_tree_after_undo),
