@@ -16,6 +16,8 @@
 #include "tui/files.h"
 #include "tui/keys.h"
 
+enum { MAX_LIST = 1 << 20 };
+
 static struct {
     bool ready, keeps;
     app *a; /* whose line is edited; set during line_open and line_key */
@@ -23,6 +25,8 @@ static struct {
     unsigned char queue[8];
     int head, tail;
     HISTORY_STATE *history[N_LINES];
+    strbuf list; /* what Tab found, a name a line */
+    size_t next; /* where the part begins that the next Tab shows */
 } rl;
 
 /* Bytes in ------------------------------------------------------------- */
@@ -51,17 +55,37 @@ static void copy_line(void) {
     l->point = rl_point < (int)strlen(l->text) ? rl_point : (int)strlen(l->text);
 }
 
+/* The names from rl.next on that fit into the row, at least one. Behind the last part comes the first. */
+static void show_part(typed_line *l) {
+    const char *from = rl.list.data + rl.next, *at = from, more[] = "   Tab: more";
+    int room = rl.a->lay.hints.w - 1 - (int)strlen(more);
+    strbuf row, name;
+    strbuf_init(&row, sizeof l->matches - sizeof more);
+    strbuf_init(&name, sizeof l->matches);
+    while (*at) {
+        size_t n = strcspn(at, "\n");
+        strbuf_clear(&name);
+        strbuf_printf(&name, "%s%.*s", row.len ? "  " : "", (int)n, at);
+        if (row.len && cells_measure(row.data) + cells_measure(name.data) > room) break;
+        strbuf_puts(&row, name.data);
+        at += n + (at[n] == '\n');
+    }
+    bool whole = !rl.next && !*at;
+    rl.next = *at ? (size_t)(at - rl.list.data) : 0;
+    snprintf(l->matches, sizeof l->matches, "%s%s", row.data, whole ? "" : more);
+    strbuf_release(&row);
+    strbuf_release(&name);
+}
+
 static void show_matches(char **matches, int n, int longest) {
     (void)longest;
-    typed_line *l = &rl.a->line;
-    size_t used = 0;
-    l->matches[0] = '\0';
-    for (int i = 1; i <= n && used < sizeof l->matches; i++) {
+    strbuf_clear(&rl.list);
+    rl.next = 0;
+    for (int i = 1; i <= n; i++) {
         const char *slash = strrchr(matches[i], '/');
-        const char *name = slash && slash[1] ? slash + 1 : matches[i];
-        int k = snprintf(l->matches + used, sizeof l->matches - used, "%s%s", used ? "  " : "", name);
-        if (k > 0) used += (size_t)k;
+        strbuf_printf(&rl.list, "%s\n", slash && slash[1] ? slash + 1 : matches[i]);
     }
+    show_part(&rl.a->line);
 }
 
 /* Completion ----------------------------------------------------------- */
@@ -147,6 +171,7 @@ static void close_line(void) {
     typed_line *l = &rl.a->line;
     rl_callback_handler_remove();
     leave_history(l->kind);
+    strbuf_release(&rl.list);
     l->open = false;
     l->matches[0] = '\0';
 }
@@ -231,6 +256,7 @@ void line_open(app *a, line_kind kind) {
     prepare();
     rl.a = a;
     a->line = (typed_line){.open = true, .kind = kind};
+    strbuf_init(&rl.list, MAX_LIST);
     use_history(kind);
     rl_callback_handler_install(kind == LINE_COMMAND ? ":" : "/", on_line);
     copy_line();
@@ -270,6 +296,10 @@ unsigned line_key(app *a, int key) {
     char bytes[4];
     rl.a = a;
     rl.flags = APP_REDRAW;
+    if (key == '\t' && a->line.matches[0]) { /* nothing was typed since: the list is the same */
+        show_part(&a->line);
+        return APP_REDRAW;
+    }
     a->line.matches[0] = '\0';
     bool rubs_out_all = (key == 127 || key == 8) && !a->line.text[0];
     key = control_of(key);

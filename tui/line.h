@@ -12,7 +12,7 @@
 
 typedef enum line_kind { LINE_COMMAND, LINE_SEARCH, N_LINES } line_kind;
 
-enum { LINE_MAX_BYTES = 4096, LINE_MAX_MATCHES = 64, LINE_HISTORY = 1000 };
+enum { LINE_MAX_BYTES = 4096, LINE_MAX_MATCHES = 256, LINE_HISTORY = 1000 };
 
 typedef struct typed_line {
     bool open;
@@ -20,7 +20,7 @@ typedef struct typed_line {
     char prompt[160];
     char text[LINE_MAX_BYTES];
     int point;          /* byte offset of the cursor in text */
-    char matches[2048]; /* what Tab found, two blanks between; empty when there is nothing to choose */
+    char matches[2048]; /* the part shown of what Tab found; empty when there is nothing to choose */
 } typed_line;
 
 struct app;

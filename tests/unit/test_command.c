@@ -370,6 +370,49 @@ static void test_line(void **state) {
     denoiser_close(&f->base);
 }
 
+/* Tab after Tab shows all names, part by part, and then the first again. */
+static void test_long_list(void **state) {
+    (void)state;
+    fake *f = fake_gpu_new();
+    model m = {.d = &f->base};
+    app a;
+    open_app(&a, &m);
+    keys_press(&a, ':');
+    keys_press(&a, '\t');
+    char first[sizeof a.line.matches], text[64];
+    snprintf(first, sizeof first, "%s", a.line.matches);
+    bool found[256] = {false}, all = true;
+    int parts = 0;
+    do {
+        strbuf screen;
+        draw(&a, &screen);
+        for (int i = 0; i < n_bindings; i++) {
+            const char *name = bindings[i].command;
+            snprintf(text, sizeof text, " %s ", name ? name : "");
+            found[i] |= !name || strstr(screen.data, text);
+        }
+        strbuf_release(&screen);
+        CHECK(strstr(a.line.matches, "Tab: more") && !a.line.text[0]);
+        keys_press(&a, '\t');
+    } while (++parts < 100 && strcmp(a.line.matches, first));
+    for (int i = 0; i < n_bindings; i++) {
+        if (!found[i]) fprintf(stderr, "%s is not shown\n", bindings[i].command);
+        all &= found[i];
+    }
+    CHECK(all && parts > 2 && parts < 100);
+    for (const char *k = "export \t"; *k; k++) keys_press(&a, *k);
+    CHECK(a.line.matches[0] && !strstr(a.line.matches, "Tab: more")); /* all fit */
+    for (const char *k = "\025policy \t\t"; *k; k++) keys_press(&a, *k);
+    CHECK(strstr(a.line.matches, "eb") && !strstr(a.line.matches, "boe"));
+    keys_press(&a, 'r');
+    CHECK(!a.line.matches[0]);
+    keys_press(&a, '\t');
+    CHECK(strstr(a.line.matches, "random") || strstr(a.line.text, "random"));
+    keys_press(&a, KEY_ESC);
+    CHECK(app_close(&a));
+    denoiser_close(&f->base);
+}
+
 int main(void) {
     setlocale(LC_CTYPE, "C.UTF-8");
     const struct CMUnitTest tests[] = {
@@ -378,6 +421,7 @@ int main(void) {
         cmocka_unit_test(test_live),           cmocka_unit_test(test_queries),
         cmocka_unit_test(test_search),         cmocka_unit_test(test_notes),
         cmocka_unit_test(test_scripts),        cmocka_unit_test(test_line),
+        cmocka_unit_test(test_long_list),
     };
     return finish("command", cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -34,7 +34,6 @@ static void draw(const app *a, int i, cells *g, rect r) {
 
 const view view_line = {"line", draw};
 
-/* Names are dropped from the end when they do not fit, and counted. */
 static void draw_matches(const app *a, int i, cells *g, rect r) {
     (void)i;
     cells_fill(g, r, look(a, STYLE_PLAIN));
