@@ -129,7 +129,7 @@ static int time_product(rig *r, const product *p, double *seconds) {
 static int measure_products(rig *r, ceilings *c) {
     double seconds = 0;
     int rc = 0;
-    for (int n = SMALLEST_PRODUCT; !rc && n <= LARGEST_PRODUCT && seconds < CEILING_SECONDS / 8; n *= 2) {
+    for (int n = SMALLEST_PRODUCT; !rc && n <= LARGEST_PRODUCT && seconds < CEILING_SECONDS / 2; n *= 2) {
         product p = {0};
         rc = make_product(r, &p, n, n, 1);
         if (!rc) rc = time_product(r, &p, &seconds);

@@ -3,7 +3,8 @@
  * Products: square ones of growing size, the best counts. Bandwidth: a copy of rows, and a product of few
  * rows with one large weight, each far larger than a GPU's cache; the better of the two counts. Everything
  * holds random numbers, since some devices draw less power on zeros and then clock higher. Sizes stop growing
- * where one call takes CEILING_SECONDS, so that a CPU can be measured too. */
+ * where one call takes CEILING_SECONDS, or half of it for products (eight times as long each), so that a CPU
+ * can be measured too. */
 #ifndef TABES_BENCH_CEILINGS_H
 #define TABES_BENCH_CEILINGS_H
 
